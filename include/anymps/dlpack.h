@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * anymps/dlpack.h: DLPack tensors (NumPy, PyTorch, CuPy, JAX, MLX, …) in and out without a copy.
+ *
+ * The structs are only forward-declared: include dlpack/dlpack.h yourself where you fill them in.
+ * Source: dmlc/dlpack 1.1, include/dlpack/dlpack.h.
+ *
+ * A tensor can be a matrix if it has 2 dimensions (3: a batch) whose last stride is 1, or 2 dimensions
+ * whose first stride is 1: then it is the transpose of a matrix, the matrix is made and `*transposed`
+ * set. 1 dimension is a vector. Strides may be NULL (compact). byte_offset counts on every device.
+ * Refused, with the remedy in the message: other strides ("make it contiguous"), more dimensions
+ * ("reshape"), lanes other than 1, a type that anymps lacks, memory of another device ("move it to …").
+ *
+ * Streams and queues: CPU tensors are ready when you have them. CUDA: by DLPack's rule the producer
+ * was given the consumer's stream; anymps reads in the stream of the queue that you commit to, so
+ * pass that stream (anymps_queue_native) to `__dlpack__(stream=…)`, or synchronise the producer. Metal:
+ * the producer's queue must have completed.
+ */
+#ifndef ANYMPS_DLPACK_H
+#define ANYMPS_DLPACK_H
+
+#include <anymps/kernels.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct DLTensor;
+struct DLManagedTensor;
+struct DLManagedTensorVersioned;
+
+/* What a tensor would become. */
+typedef struct anymps_dlpack_info {
+    size_t struct_size;
+    bool is_vector;          /* one dimension */
+    bool transposed;         /* the matrix is the tensor's transpose */
+    anymps_dtype dtype;
+    size_t rows, columns, matrices; /* of the matrix; a vector has columns elements and 1 row */
+    size_t row_bytes, matrix_bytes;
+    size_t needed_bytes;     /* from the first element to the last */
+} anymps_dlpack_info;
+#define ANYMPS_DLPACK_INFO_INIT { .struct_size = sizeof(anymps_dlpack_info) }
+
+/*
+ * Would this tensor be taken on `device`? Makes nothing. `info` may be NULL.
+ * OK: yes. INVALID_ARGUMENT: null, sizes that overflow, a negative size. SHAPE_MISMATCH: cannot be a
+ * matrix or vector. UNSUPPORTED: type, lanes or device. The message has the reason. Since: 0.1.
+ */
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_dlpack_validate(anymps_device *device,
+                                                                const struct DLTensor *tensor,
+                                                                anymps_dlpack_info *info);
+
+/*
+ * Makes a matrix over the tensor's memory, which is never copied. On success the tensor belongs to the
+ * matrix's buffer and its deleter is called exactly once after the last use; on failure it stays the
+ * caller's. The versioned form honours the read-only flag and refuses another major version
+ * (UNSUPPORTED). `transposed` must not be NULL. Statuses as validate. Since: 0.1.
+ */
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_from_dlpack(anymps_device *device,
+                                                                   struct DLManagedTensor *tensor,
+                                                                   anymps_matrix **matrix,
+                                                                   bool *transposed);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_matrix_from_dlpack_versioned(anymps_device *device, struct DLManagedTensorVersioned *tensor,
+                                    anymps_matrix **matrix, bool *transposed);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_from_dlpack(anymps_device *device,
+                                                                   struct DLManagedTensor *tensor,
+                                                                   anymps_vector **vector);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_vector_from_dlpack_versioned(anymps_device *device, struct DLManagedTensorVersioned *tensor,
+                                    anymps_vector **vector);
+
+/*
+ * Hands a matrix (or vector) out as a tensor over the same memory; the tensor keeps the buffer until its
+ * deleter is called. 2 dimensions, 3 for several matrices; 1 (2) for vectors. The versioned form is of
+ * version 1.1 and sets the read-only flag of a read-only buffer; the unversioned form refuses such a
+ * buffer (INVALID_ARGUMENT), since it could not say so. OUT_OF_MEMORY. Since: 0.1.
+ */
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_to_dlpack(anymps_matrix *matrix,
+                                                                 struct DLManagedTensor **tensor);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_matrix_to_dlpack_versioned(anymps_matrix *matrix, struct DLManagedTensorVersioned **tensor);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack(anymps_vector *vector,
+                                                                 struct DLManagedTensor **tensor);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_vector_to_dlpack_versioned(anymps_vector *vector, struct DLManagedTensorVersioned **tensor);
+
+/*
+ * The one-call forms of kernels.h on tensors: validate, wrap, run, wait. Nothing is taken over: the
+ * tensors stay the caller's, and no deleter is called. A transposed operand is read through the
+ * transpose flag of the operator where it has one and refused (SHAPE_MISMATCH) where it has none;
+ * results must be row-major. `desc` may be NULL. Statuses of both worlds. Since: 0.1.
+ */
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_matmul_tensors(anymps_device *device, const anymps_matmul_desc *desc,
+                      const struct DLTensor *left, const struct DLTensor *right,
+                      const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_matrix_vector_tensors(anymps_device *device, const anymps_matrix_vector_desc *desc,
+                             const struct DLTensor *matrix, const struct DLTensor *vector,
+                             const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc,
+                      const struct DLTensor *source, const struct DLTensor *bias,
+                      const struct DLTensor *prelu, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected_tensors(
+    anymps_device *device, const anymps_fully_connected_desc *desc, const struct DLTensor *source,
+    const struct DLTensor *weights, const struct DLTensor *bias, const struct DLTensor *prelu,
+    const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
+                       const struct DLTensor *source, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_log_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
+                           const struct DLTensor *source, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_rms_norm_tensors(anymps_device *device, const anymps_norm_desc *desc,
+                        const struct DLTensor *source, const struct DLTensor *residual,
+                        const struct DLTensor *weight, const struct DLTensor *bias,
+                        const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_layer_norm_tensors(anymps_device *device, const anymps_norm_desc *desc,
+                          const struct DLTensor *source, const struct DLTensor *residual,
+                          const struct DLTensor *weight, const struct DLTensor *bias,
+                          const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_lora_tensors(anymps_device *device, const anymps_lora_desc *desc,
+                    const struct DLTensor *source, const struct DLTensor *weights,
+                    const struct DLTensor *down, const struct DLTensor *up,
+                    const struct DLTensor *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ANYMPS_DLPACK_H */
