@@ -9,6 +9,10 @@
  *   - Arguments are checked in front: a backend sees no bad one and repeats no check.
  *   - Every function may be called from any thread at any time, unless its line says otherwise.
  *   - On failure a function records the detail with amps_fail, returns the status and changes nothing.
+ *   - `done` may run the caller's completion callback and drop the last reference of anything: before it calls
+ *     `done` a backend has unlinked the submission from its lists and holds no lock; inside `done` the same
+ *     submission may be submitted again, and discard, free, queue_close and close may be called on the
+ *     backend's own thread (a worker that closes its own queue must not join itself).
  *   - Structs below are the first member of the backend's own ("class"); the backend allocates them with
  *     alloc.h and fills the public members; the front end reads them.
  */
