@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cpu.h: what the files of the CPU backend share: the opened device, a prepared kernel, an operator's
+ * entry and the microkernel tables that were chosen for the device.
+ *
+ * cpu.c owns the vtable and the device; cpu_queue.c runs submissions; ops/cpu_<op>.c owns one operator;
+ * gemm*.c multiply matrices for several of them. Nothing here knows the front end.
+ */
+#ifndef AMPS_CPU_H
+#define AMPS_CPU_H
+
+#include "contract/backend.h"
+
+#include "backend/cpu/isa.h"
+#include "backend/cpu/pool.h"
+#include "backend/cpu/ukr/ukr.h"
+
+/* Bytes of a cache line: threads write no line in common, scratch pieces start on one. */
+enum { AMPS_CACHE_LINE = 64 };
+
+/* An opened CPU. Immutable after `open`, but for what the pool guards itself. */
+typedef struct amps_cpu_device {
+    amps_device base;
+    amps_cpu_isa isa;          /* the cap: microkernels of a newer set are not chosen */
+    uint32_t features;         /* amps_cpu_feature bits under that cap */
+    amps_cpu_caches caches;    /* bytes of L1d, L2, L3 of one core */
+    amps_pool *pool;           /* threads, the caller's among them */
+    const amps_row_ukr *rows;  /* row microkernels: softmax, norms, neurons, conversions */
+} amps_cpu_device;
+
+struct amps_cpu_kernel;
+
+/* One operator of ops.def on the CPU: `const amps_cpu_op amps_cpu_<op>` in ops/cpu_<op>.c. */
+typedef struct amps_cpu_op {
+    /* Operand types in the order of the descriptor. Records UNSUPPORTED with the reason. */
+    anymps_status (*supports)(const amps_cpu_device *device, const anymps_dtype *dtypes, size_t count);
+    /* Fills kernel->explain_text and what else can be chosen before the operands are known. */
+    void (*prepare)(struct amps_cpu_kernel *kernel);
+    /* Bytes of scratch that `run` needs for this record; false if they exceed size_t. */
+    bool (*scratch)(const amps_cpu_device *device, const amps_record *record, size_t *bytes);
+    /* Runs the record. `scratch` is aligned to a page and private to this call. Cannot fail. */
+    void (*run)(const amps_cpu_device *device, const amps_record *record, void *scratch);
+} amps_cpu_op;
+
+enum { AMPS_CPU_EXPLAIN_SIZE = 128 };
+
+/* A prepared operator. */
+typedef struct amps_cpu_kernel {
+    amps_kernel base;
+    amps_operator op;
+    const void *desc; /* lives as long as the kernel */
+    const amps_cpu_op *entry;
+    char explain_text[AMPS_CPU_EXPLAIN_SIZE];
+} amps_cpu_kernel;
+
+static inline const amps_cpu_device *amps_cpu_of(const struct amps_cpu_kernel *kernel)
+{
+    return (const amps_cpu_device *)kernel->base.device;
+}
+
+/* Microkernels without an instruction set of their own, in plain C (row_reference.c). */
+extern const amps_row_ukr amps_row_ukr_reference;
+
+/* The best row microkernels that the device's cap allows. */
+const amps_row_ukr *amps_cpu_choose_rows(amps_cpu_isa isa, uint32_t features);
+
+/* Address of row i of matrix b of a view. */
+static inline unsigned char *amps_view_row(const amps_view *view, size_t b, size_t i)
+{
+    return amps_view_host(view, b) + i * view->row_bytes;
+}
+
+/* Queues (cpu_queue.c): the vtable's slots. */
+anymps_status amps_cpu_queue_open(amps_device *device, void *native, amps_queue **queue);
+void amps_cpu_queue_close(amps_queue *queue);
+anymps_status amps_cpu_submit(amps_queue *queue, amps_submission *submission);
+void amps_cpu_wait(amps_queue *queue, amps_submission *submission);
+
+#endif /* AMPS_CPU_H */

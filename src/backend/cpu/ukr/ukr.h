@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ukr.h: the types of the microkernels: arithmetic on one row or one tile, nothing else. A microkernel
+ * allocates nothing, reports nothing and starts no thread. The suffix after __ in its file's name
+ * selects its instruction set; nothing else may be compiled with those flags.
+ */
+#ifndef AMPS_UKR_H
+#define AMPS_UKR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Activation functions, in the order of amps_row_ukr.neuron. cpu_neuron.c maps the public numbers. */
+typedef enum amps_ukr_neuron {
+    AMPS_UKR_NONE,
+    AMPS_UKR_RELU,
+    AMPS_UKR_LINEAR,
+    AMPS_UKR_SIGMOID,
+    AMPS_UKR_HARD_SIGMOID,
+    AMPS_UKR_TANH,
+    AMPS_UKR_ABSOLUTE,
+    AMPS_UKR_SOFT_PLUS,
+    AMPS_UKR_SOFT_SIGN,
+    AMPS_UKR_ELU,
+    AMPS_UKR_PRELU,
+    AMPS_UKR_RELUN,
+    AMPS_UKR_POWER,
+    AMPS_UKR_EXPONENTIAL,
+    AMPS_UKR_LOGARITHM,
+    AMPS_UKR_GELU,
+    AMPS_UKR_GELU_TANH,
+    AMPS_UKR_SILU,
+    AMPS_UKR_NEURON_COUNT
+} amps_ukr_neuron;
+
+typedef struct amps_neuron_params {
+    amps_ukr_neuron type;
+    float a, b, c;
+    float alpha; /* the source's factor */
+} amps_neuron_params;
+
+/*
+ * The row microkernels of one instruction set. Rows are f32; y may be x. Every one handles any n ≥ 0
+ * and any alignment, and an element's result depends on the row alone, not on where it lies.
+ */
+typedef struct amps_row_ukr {
+    const char *name; /* "avx512": the suffix of its file */
+
+    /* n elements between the 16-bit types and f32; to nearest even, subnormals kept. */
+    void (*f16_to_f32)(const uint16_t *x, float *y, size_t n);
+    void (*bf16_to_f32)(const uint16_t *x, float *y, size_t n);
+    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n);
+    void (*f32_to_bf16)(const float *x, uint16_t *y, size_t n);
+
+    /* y = x + z */
+    void (*add)(const float *x, const float *z, float *y, size_t n);
+
+    /* One row with its scale as double; bounds in kernels.h. */
+    void (*softmax)(const float *x, float *y, size_t n, double scale);
+    void (*log_softmax)(const float *x, float *y, size_t n, double scale);
+
+    /* weight and bias: n values or NULL. */
+    void (*rms_norm)(const float *x, const float *weight, const float *bias, float *y, size_t n,
+                     double epsilon);
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float *y, size_t n,
+                       double epsilon);
+
+    /* y = f(alpha*x + bias); bias: n values or NULL; prelu: n values for PRELU, else NULL. */
+    void (*neuron)(const amps_neuron_params *params, const float *x, const float *bias,
+                   const float *prelu, float *y, size_t n);
+} amps_row_ukr;
+
+#endif /* AMPS_UKR_H */
