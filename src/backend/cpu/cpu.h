@@ -32,10 +32,11 @@ struct amps_cpu_kernel;
 
 /* One operator of ops.def on the CPU: `const amps_cpu_op amps_cpu_<op>` in ops/cpu_<op>.c. */
 typedef struct amps_cpu_op {
+    const char *name; /* as in ops.def, for messages */
     /* Operand types in the order of the descriptor. Records UNSUPPORTED with the reason. */
-    anymps_status (*supports)(const amps_cpu_device *device, const anymps_dtype *dtypes, size_t count);
-    /* Fills kernel->explain_text and what else can be chosen before the operands are known. */
-    void (*prepare)(struct amps_cpu_kernel *kernel);
+    anymps_status (*supports)(const char *name, const anymps_dtype *dtypes, size_t count);
+    /* Fills kernel->explain_text; UNSUPPORTED if the descriptor asks for the vendor's kernels. */
+    anymps_status (*prepare)(struct amps_cpu_kernel *kernel);
     /* Bytes of scratch that `run` needs for this record; false if they exceed size_t. */
     bool (*scratch)(const amps_cpu_device *device, const amps_record *record, size_t *bytes);
     /* Runs the record. `scratch` is aligned to a page and private to this call. Cannot fail. */
@@ -57,6 +58,12 @@ static inline const amps_cpu_device *amps_cpu_of(const struct amps_cpu_kernel *k
 {
     return (const amps_cpu_device *)kernel->base.device;
 }
+
+/* For `prepare`: writes "own <what>__…" or refuses another algorithm. */
+anymps_status amps_cpu_explain(amps_cpu_kernel *kernel, anymps_algorithm algorithm, const char *what);
+
+/* For `supports` of operators with one type: f32, f16 or bf16. */
+anymps_status amps_cpu_supports_floating(const char *name, const anymps_dtype *dtypes, size_t count);
 
 /* Microkernels without an instruction set of their own, in plain C (row_reference.c). */
 extern const amps_row_ukr amps_row_ukr_reference;

@@ -9,7 +9,8 @@
  * Types: any of f32, f16, bf16 for A and for B independently, with C f32, f16 or bf16; i8 with i8 to
  * i32, f32 or f16; i16 with i16 to f32. Bounds and edge cases: include/anymps/kernels.h, matmul. With
  * an error bound of 2·k·2^-24, k = 1 leaves room for one rounding of the product and one of the result:
- * alpha*sum + beta*C is formed in one rounding (fma, or double).
+ * alpha*sum + beta*C + bias is formed in one rounding (fma, or double). Addresses need no alignment:
+ * wrapped memory may lie anywhere.
  */
 #ifndef AMPS_GEMM_H
 #define AMPS_GEMM_H

@@ -10,6 +10,8 @@
 
 #include <anymps/base.h>
 
+#include <pthread.h>
+
 typedef struct amps_pool amps_pool;
 
 /* One task of a region. `thread` is below amps_pool_threads and is not shared with a task that runs at
@@ -29,5 +31,26 @@ size_t amps_pool_threads(const amps_pool *pool);
  * number of threads and never wait for one another. Allocates nothing, cannot fail.
  */
 void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *context);
+
+/* Starts a thread that receives no signals, so that the program's handlers run on its own threads. 0 or
+   the errno of the refusal. */
+int amps_thread_start(pthread_t *thread, void *(*run)(void *), void *context);
+
+/*
+ * The floating-point mode that the kernels promise: to nearest even, subnormals kept, no traps. A program
+ * may have set another one on the thread that calls; `enter` returns what it found, for `leave`.
+ */
+uint64_t amps_fp_enter(void);
+void amps_fp_leave(uint64_t found);
+
+/* Tells the CPU that this is a waiting loop. */
+static inline void amps_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 #endif /* AMPS_POOL_H */

@@ -40,17 +40,18 @@ typedef struct amps_neuron_params {
 } amps_neuron_params;
 
 /*
- * The row microkernels of one instruction set. Rows are f32; y may be x. Every one handles any n ≥ 0
- * and any alignment, and an element's result depends on the row alone, not on where it lies.
+ * The row microkernels of one instruction set. Rows are f32 at addresses that suit f32, those of 16-bit
+ * types lie anywhere; y may be x. Every one handles any n ≥ 0, and an element's result depends on the row
+ * alone, not on where it lies.
  */
 typedef struct amps_row_ukr {
     const char *name; /* "avx512": the suffix of its file */
 
     /* n elements between the 16-bit types and f32; to nearest even, subnormals kept. */
-    void (*f16_to_f32)(const uint16_t *x, float *y, size_t n);
-    void (*bf16_to_f32)(const uint16_t *x, float *y, size_t n);
-    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n);
-    void (*f32_to_bf16)(const float *x, uint16_t *y, size_t n);
+    void (*f16_to_f32)(const void *x, float *y, size_t n);
+    void (*bf16_to_f32)(const void *x, float *y, size_t n);
+    void (*f32_to_f16)(const float *x, void *y, size_t n);
+    void (*f32_to_bf16)(const float *x, void *y, size_t n);
 
     /* y = x + z */
     void (*add)(const float *x, const float *z, float *y, size_t n);

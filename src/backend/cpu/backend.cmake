@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# The CPU backend: every operator of ops.def and the microkernels that this processor family can have.
+# A microkernel's instruction set is chosen by the suffix of its file; no other file gets those flags.
+file(GLOB cpu_sources CONFIGURE_DEPENDS ${ANYMPS_BACKEND_DIR}/*.c)
+target_sources(anymps_objects PRIVATE ${cpu_sources})
+foreach(op IN LISTS ANYMPS_OPERATORS)
+  anymps_require_file(${ANYMPS_BACKEND_DIR}/ops/cpu_${op}.c "contract/ops.def lists ${op}")
+  target_sources(anymps_objects PRIVATE ${ANYMPS_BACKEND_DIR}/ops/cpu_${op}.c)
+endforeach()
+
+set(cpu_avx2_flags -mavx2 -mfma -mf16c)
+set(cpu_avx512_flags ${cpu_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
+set(cpu_avx512bf16_flags ${cpu_avx512_flags} -mavx512bf16)
+set(cpu_avx512vnni_flags ${cpu_avx512_flags} -mavx512vnni)
+set(cpu_neon_flags "") # part of arm64's base
+set(cpu_baseline_flags "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(cpu_suffixes baseline avx2 avx512 avx512bf16 avx512vnni)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(cpu_suffixes baseline neon)
+else()
+  set(cpu_suffixes baseline)
+endif()
+foreach(suffix IN LISTS cpu_suffixes)
+  file(GLOB cpu_microkernels CONFIGURE_DEPENDS ${ANYMPS_BACKEND_DIR}/ukr/*__${suffix}.c)
+  target_sources(anymps_objects PRIVATE ${cpu_microkernels})
+  set_source_files_properties(${cpu_microkernels} PROPERTIES COMPILE_OPTIONS "${cpu_${suffix}_flags}")
+endforeach()

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cpu_lora.c: result = [result +] source*W + scale*(source*A)*B on the CPU as two or three products. Run by
+ * cpu_queue.c; gemm.h multiplies.
+ *
+ * source*A stays in f32. With a base product and a 16-bit type the whole sum is formed in f32 beside the
+ * result and rounded once at the end.
+ *
+ *     scratch:   | source*A: batch × rows × rank | sum: batch × rows × outputs | the products' own |
+ */
+#include "backend/cpu/product.h"
+
+#include "backend/cpu/rows.h"
+#include "base/checked.h"
+
+typedef struct job {
+    const amps_cpu_device *device;
+    const amps_record *record;
+    const anymps_lora_desc *desc;
+    const amps_view *source, *weights, *down, *up, *result;
+    size_t rank;
+    bool wide; /* the sum is formed in scratch */
+    size_t inner_bytes, wide_bytes;
+    amps_gemm_args inner, base, outer;
+} job;
+
+static bool floats_bytes(size_t batch, size_t rows, size_t columns, size_t *bytes)
+{
+    return amps_mul(batch, rows, bytes) && amps_mul(*bytes, columns, bytes) &&
+           amps_mul(*bytes, sizeof(float), bytes) && amps_round_up(*bytes, AMPS_CACHE_LINE, bytes);
+}
+
+/* `args` with C as a tight f32 block of m × n matrices. */
+static void to_floats(amps_gemm_args *args, size_t m, size_t n)
+{
+    args->c_dtype = ANYMPS_DTYPE_F32;
+    args->c_column_bytes = sizeof(float);
+    args->c_row_bytes = n * sizeof(float);
+    args->c_batch_bytes = m * n * sizeof(float);
+    args->m = m;
+    args->n = n;
+}
+
+/* Everything but the addresses in scratch. False: a size exceeds size_t. */
+static bool fill(job *self, const amps_cpu_device *device, const amps_record *record)
+{
+    const amps_view *const v = record->operands;
+    *self = (job){.device = device, .record = record, .desc = record->desc,
+                  .source = &v[0], .weights = &v[1], .down = &v[2], .up = &v[3], .result = &v[4]};
+    const size_t rows = self->result->rows;
+    const size_t outputs = self->result->columns;
+    self->rank = self->desc->transpose_down ? self->down->rows : self->down->columns;
+    self->wide = self->weights->memory != NULL && self->result->dtype != ANYMPS_DTYPE_F32;
+    if (!floats_bytes(record->batch, rows, self->rank, &self->inner_bytes) ||
+        (self->wide && !floats_bytes(record->batch, rows, outputs, &self->wide_bytes))) {
+        return false;
+    }
+    const amps_gemm_args common = {.device = device, .batch = record->batch, .alpha = 1};
+    self->inner = self->base = self->outer = common;
+    amps_product_a(&self->inner, self->source, false);
+    amps_product_b(&self->inner, self->down, self->desc->transpose_down);
+    to_floats(&self->inner, rows, self->rank);
+
+    amps_product_c(&self->outer, self->result);
+    amps_product_b(&self->outer, self->up, self->desc->transpose_up);
+    self->outer.a_dtype = ANYMPS_DTYPE_F32;
+    self->outer.a_column_bytes = self->inner.c_column_bytes;
+    self->outer.a_row_bytes = self->inner.c_row_bytes;
+    self->outer.a_batch_bytes = self->inner.c_batch_bytes;
+    self->outer.k = self->rank;
+    self->outer.alpha = self->desc->scale;
+    self->outer.beta = self->desc->accumulate ? 1 : 0;
+    if (self->weights->memory != NULL) {
+        amps_product_a(&self->base, self->source, false);
+        amps_product_b(&self->base, self->weights, self->desc->transpose_weights);
+        amps_product_c(&self->base, self->result);
+        self->base.beta = self->outer.beta;
+        self->outer.beta = 1;
+    }
+    if (self->wide) {
+        to_floats(&self->base, rows, outputs);
+        to_floats(&self->outer, rows, outputs);
+    }
+    return true;
+}
+
+static bool scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
+{
+    job self;
+    size_t inner = 0;
+    size_t base = 0;
+    size_t outer = 0;
+    if (!fill(&self, device, record) || !amps_gemm_scratch(&self.inner, &inner) ||
+        !amps_gemm_scratch(&self.outer, &outer) ||
+        (self.weights->memory != NULL && !amps_gemm_scratch(&self.base, &base))) {
+        return false;
+    }
+    return amps_add(self.inner_bytes, self.wide_bytes, bytes) &&
+           amps_add(*bytes, 4096, bytes) && /* so that the products' own part starts on a page */
+           amps_add(*bytes, amps_max(inner, amps_max(base, outer)), bytes);
+}
+
+/* One row of the wide sum from or to the result. */
+static void load_row(void *context, size_t task, size_t thread)
+{
+    (void)thread;
+    const job *const self = context;
+    const size_t b = task / self->result->rows;
+    const size_t i = task % self->result->rows;
+    float *const row = (float *)(void *)self->base.c + task * self->result->columns;
+    (void)amps_row_read(self->device->rows, amps_view_row(self->result, b, i), self->result->dtype, row,
+                        self->result->columns);
+}
+
+static void store_row(void *context, size_t task, size_t thread)
+{
+    (void)thread;
+    const job *const self = context;
+    const size_t b = task / self->result->rows;
+    const size_t i = task % self->result->rows;
+    const float *const row = (const float *)(const void *)self->base.c + task * self->result->columns;
+    amps_row_write(self->device->rows, row, amps_view_row(self->result, b, i), self->result->dtype,
+                   self->result->columns);
+}
+
+static void run(const amps_cpu_device *device, const amps_record *record, void *room)
+{
+    job self;
+    unsigned char *const start = room;
+    if (!fill(&self, device, record) || self.result->rows == 0 || self.result->columns == 0) {
+        return; /* sizes were checked by `scratch` */
+    }
+    const size_t own = self.inner_bytes + self.wide_bytes;
+    unsigned char *const rest = start + (own + 4095) / 4096 * 4096;
+    self.inner.c = start;
+    self.outer.a = start;
+    if (self.wide) {
+        self.base.c = start + self.inner_bytes;
+        self.outer.c = self.base.c;
+        if (self.base.beta != 0) {
+            amps_pool_run(device->pool, record->batch * self.result->rows, load_row, &self);
+        }
+    }
+    amps_gemm(&self.inner, rest);
+    if (self.weights->memory != NULL) {
+        amps_gemm(&self.base, rest);
+    }
+    amps_gemm(&self.outer, rest);
+    if (self.wide) {
+        amps_pool_run(device->pool, record->batch * self.result->rows, store_row, &self);
+    }
+}
+
+static anymps_status prepare(amps_cpu_kernel *kernel)
+{
+    const anymps_lora_desc *const desc = kernel->desc;
+    return amps_product_prepare(kernel, desc->algorithm, desc->dtype, desc->dtype, desc->dtype);
+}
+
+const amps_cpu_op amps_cpu_lora = {"lora", amps_cpu_supports_floating, prepare, scratch, run};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cpu_matmul.c: matmul on the CPU: views to arguments. Run by cpu_queue.c; gemm.h multiplies.
+ */
+#include "backend/cpu/product.h"
+
+static anymps_status prepare(amps_cpu_kernel *kernel)
+{
+    const anymps_matmul_desc *const desc = kernel->desc;
+    return amps_product_prepare(kernel, desc->algorithm, desc->left_dtype, desc->right_dtype, desc->result_dtype);
+}
+
+static amps_gemm_args arguments(const amps_cpu_device *device, const amps_record *record)
+{
+    const anymps_matmul_desc *const desc = record->desc;
+    amps_gemm_args args = {.device = device, .batch = record->batch, .alpha = desc->alpha, .beta = desc->beta};
+    amps_product_a(&args, &record->operands[0], desc->transpose_left);
+    amps_product_b(&args, &record->operands[1], desc->transpose_right);
+    amps_product_c(&args, &record->operands[2]);
+    return args;
+}
+
+static bool scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
+{
+    const amps_gemm_args args = arguments(device, record);
+    return amps_gemm_scratch(&args, bytes);
+}
+
+static void run(const amps_cpu_device *device, const amps_record *record, void *room)
+{
+    const amps_gemm_args args = arguments(device, record);
+    amps_gemm(&args, room);
+}
+
+const amps_cpu_op amps_cpu_matmul = {"matmul", amps_product_supports, prepare, scratch, run};

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool.c: the threads of one CPU device (pool.h). docs/dependencies.md says why it is our own.
+ *
+ * One region at a time. The caller writes the region's fields, opens the gate, works, closes the gate when
+ * every task is taken and waits for those workers that came in; a worker that sleeps through the region is
+ * not waited for. So a region costs no more than its tasks when the workers are slow to wake.
+ *
+ *     gate = epoch << 32 | CLOSED | number of workers inside
+ */
+#include "backend/cpu/pool.h"
+
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+
+/* How long a worker looks for the next region before it sleeps. Waking a sleeping thread takes about
+   5-50 µs; a program that commits in a loop comes back within that time. */
+enum { SPIN_NS = 30000, SPINS_PER_CLOCK_READ = 64 };
+
+static const uint64_t gate_closed = UINT64_C(1) << 31;
+static const uint64_t gate_inside = (UINT64_C(1) << 31) - 1;
+static const uint64_t gate_epoch = UINT64_C(1) << 32;
+
+typedef struct worker {
+    struct amps_pool *pool;
+    size_t thread;
+    pthread_t id;
+} worker;
+
+struct amps_pool {
+    _Alignas(64) atomic_uint_least64_t gate;
+    _Alignas(64) atomic_size_t next; /* the next task to take */
+    _Alignas(64) size_t tasks;
+    amps_pool_task task;
+    void *context;
+    pthread_mutex_t region;  /* held by the caller of a region */
+    pthread_mutex_t sleep;   /* held to fall asleep and to wake a sleeper */
+    pthread_cond_t opened;   /* workers wait here for an open gate */
+    pthread_cond_t left;     /* the caller waits here for the last worker inside */
+    atomic_size_t sleepers;
+    atomic_bool stop;
+    atomic_bool caller_sleeps;
+    size_t threads;          /* workers + 1 */
+    worker workers[];
+};
+
+static void take_tasks(amps_pool *pool, size_t thread)
+{
+    const size_t tasks = pool->tasks;
+    size_t task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    while (task < tasks) {
+        pool->task(pool->context, task, thread);
+        task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    }
+}
+
+/* Enters the region that the gate shows open, works, leaves. */
+static void visit(amps_pool *pool, uint64_t gate, size_t thread)
+{
+    if (!atomic_compare_exchange_strong_explicit(&pool->gate, &gate, gate + 1, memory_order_acquire,
+                                                 memory_order_relaxed)) {
+        return;
+    }
+    take_tasks(pool, thread);
+    atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&pool->caller_sleeps, memory_order_seq_cst)) {
+        pthread_mutex_lock(&pool->sleep);
+        pthread_cond_signal(&pool->left);
+        pthread_mutex_unlock(&pool->sleep);
+    }
+}
+
+/* Is a region open that this worker has not been in? */
+static bool invites(uint64_t gate, uint64_t seen)
+{
+    return (gate & gate_closed) == 0 && gate / gate_epoch != seen;
+}
+
+/* Looks for a region for a while; the last gate seen. */
+static uint64_t spin(amps_pool *pool, uint64_t seen)
+{
+    const uint64_t end = amps_now_ns() + SPIN_NS;
+    uint64_t gate;
+    do {
+        for (unsigned i = 0; i < SPINS_PER_CLOCK_READ; i++) {
+            gate = atomic_load_explicit(&pool->gate, memory_order_relaxed);
+            if (invites(gate, seen)) {
+                return gate;
+            }
+            amps_relax();
+        }
+    } while (amps_now_ns() < end && !atomic_load_explicit(&pool->stop, memory_order_relaxed));
+    return gate;
+}
+
+/* Sleeps until a region is open; the gate then, or a closed one if the pool stops. */
+static uint64_t doze(amps_pool *pool, uint64_t seen)
+{
+    pthread_mutex_lock(&pool->sleep);
+    atomic_fetch_add(&pool->sleepers, 1);
+    uint64_t gate = atomic_load(&pool->gate);
+    while (!invites(gate, seen) && !atomic_load(&pool->stop)) {
+        pthread_cond_wait(&pool->opened, &pool->sleep);
+        gate = atomic_load(&pool->gate);
+    }
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->sleep);
+    return gate;
+}
+
+static void *work(void *context)
+{
+    const worker *const self = context;
+    amps_pool *const pool = self->pool;
+    uint64_t seen = 0;
+    (void)amps_fp_enter(); /* a new thread inherits its maker's mode */
+    while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
+        uint64_t gate = spin(pool, seen);
+        if (!invites(gate, seen)) {
+            gate = doze(pool, seen);
+        }
+        if (invites(gate, seen)) {
+            visit(pool, gate, self->thread);
+            seen = gate / gate_epoch;
+        }
+    }
+    return NULL;
+}
+
+static void wake(amps_pool *pool, size_t count)
+{
+    pthread_mutex_lock(&pool->sleep);
+    for (size_t i = 0; i < count; i++) {
+        pthread_cond_signal(&pool->opened);
+    }
+    pthread_mutex_unlock(&pool->sleep);
+}
+
+static bool empty(amps_pool *pool)
+{
+    return (atomic_load(&pool->gate) & gate_inside) == 0;
+}
+
+/* Waits until no worker is inside: briefly by looking, then asleep. */
+static void wait_left(amps_pool *pool)
+{
+    const uint64_t end = amps_now_ns() + SPIN_NS;
+    for (unsigned i = 0; !empty(pool); i++) {
+        if (i % SPINS_PER_CLOCK_READ == SPINS_PER_CLOCK_READ - 1 && amps_now_ns() >= end) {
+            break;
+        }
+        amps_relax();
+    }
+    if (empty(pool)) {
+        return;
+    }
+    pthread_mutex_lock(&pool->sleep);
+    atomic_store(&pool->caller_sleeps, true);
+    while (!empty(pool)) {
+        pthread_cond_wait(&pool->left, &pool->sleep);
+    }
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->sleep);
+}
+
+void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *context)
+{
+    if (tasks <= 1 || pool->threads == 1 || pthread_mutex_trylock(&pool->region) != 0) {
+        for (size_t i = 0; i < tasks; i++) {
+            task(context, i, 0);
+        }
+        return;
+    }
+    pool->tasks = tasks;
+    pool->task = task;
+    pool->context = context;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    const uint64_t epoch = atomic_load_explicit(&pool->gate, memory_order_relaxed) / gate_epoch + 1;
+    atomic_store(&pool->gate, epoch * gate_epoch);
+    const size_t asleep = atomic_load(&pool->sleepers);
+    if (asleep > 0) {
+        wake(pool, amps_min(asleep, tasks - 1));
+    }
+    take_tasks(pool, 0);
+    atomic_fetch_or(&pool->gate, gate_closed);
+    wait_left(pool);
+    pthread_mutex_unlock(&pool->region);
+}
+
+/* MXCSR of x86-64 (rounding and flush bits, traps masked); FPCR of arm64. */
+uint64_t amps_fp_enter(void)
+{
+#if defined(__x86_64__)
+    const uint64_t found = __builtin_ia32_stmxcsr();
+    if ((found & ~UINT64_C(0x3f)) != 0x1f80) { /* the low six bits are sticky flags */
+        __builtin_ia32_ldmxcsr(0x1f80);
+    }
+    return found;
+#elif defined(__aarch64__)
+    uint64_t found;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(found));
+    if (found != 0) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(UINT64_C(0)));
+    }
+    return found;
+#else
+    return 0;
+#endif
+}
+
+void amps_fp_leave(uint64_t found)
+{
+#if defined(__x86_64__)
+    if ((found & ~UINT64_C(0x3f)) != 0x1f80) {
+        __builtin_ia32_ldmxcsr((unsigned)found);
+    }
+#elif defined(__aarch64__)
+    if (found != 0) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(found));
+    }
+#else
+    (void)found;
+#endif
+}
+
+int amps_thread_start(pthread_t *thread, void *(*run)(void *), void *context)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int refused = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return refused;
+}
+
+anymps_status amps_pool_open(size_t threads, amps_pool **out)
+{
+    size_t bytes = 0;
+    ANYMPS_FAIL_IF(!amps_mul(threads, sizeof(worker), &bytes) || !amps_add(bytes, sizeof(amps_pool), &bytes),
+                   ANYMPS_INVALID_ARGUMENT, "device_open: %zu threads are too many", threads);
+    amps_pool *const pool = amps_malloc_aligned(bytes, _Alignof(amps_pool), true);
+    if (pool == NULL) {
+        return ANYMPS_OUT_OF_MEMORY;
+    }
+    atomic_init(&pool->gate, gate_closed);
+    pthread_mutex_init(&pool->region, NULL);
+    pthread_mutex_init(&pool->sleep, NULL);
+    pthread_cond_init(&pool->opened, NULL);
+    pthread_cond_init(&pool->left, NULL);
+    pool->threads = 1;
+    while (pool->threads < threads) {
+        worker *const next = &pool->workers[pool->threads - 1];
+        *next = (worker){.pool = pool, .thread = pool->threads};
+        const int refused = amps_thread_start(&next->id, work, next);
+        if (refused != 0) {
+            amps_log(ANYMPS_LOG_WARNING, "device_open: the system makes %zu of %zu threads (errno %d)",
+                     pool->threads, threads, refused);
+            break;
+        }
+        pool->threads++;
+    }
+    *out = pool;
+    return ANYMPS_OK;
+}
+
+void amps_pool_close(amps_pool *pool)
+{
+    pthread_mutex_lock(&pool->sleep);
+    atomic_store(&pool->stop, true);
+    pthread_cond_broadcast(&pool->opened);
+    pthread_mutex_unlock(&pool->sleep);
+    for (size_t i = 0; i + 1 < pool->threads; i++) {
+        pthread_join(pool->workers[i].id, NULL);
+    }
+    pthread_cond_destroy(&pool->left);
+    pthread_cond_destroy(&pool->opened);
+    pthread_mutex_destroy(&pool->sleep);
+    pthread_mutex_destroy(&pool->region);
+    amps_free(pool);
+}
+
+size_t amps_pool_threads(const amps_pool *pool)
+{
+    return pool->threads;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * row_reference.c: the row microkernels as plain loops over libm, in double and rounded once at the end.
+ * What a device without vector microkernels runs, and what the others are compared with. Reached through
+ * amps_row_ukr_reference; knows no operand, no thread.
+ */
+#include "backend/cpu/convert.h"
+#include "backend/cpu/cpu.h"
+
+#include <math.h>
+
+static void f16_to_f32(const void *x, float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        y[j] = amps_load_f32((const unsigned char *)x + 2 * j, ANYMPS_DTYPE_F16);
+    }
+}
+
+static void bf16_to_f32(const void *x, float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        y[j] = amps_load_f32((const unsigned char *)x + 2 * j, ANYMPS_DTYPE_BF16);
+    }
+}
+
+static void f32_to_f16(const float *x, void *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        amps_store_f32((unsigned char *)y + 2 * j, ANYMPS_DTYPE_F16, x[j]);
+    }
+}
+
+static void f32_to_bf16(const float *x, void *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        amps_store_f32((unsigned char *)y + 2 * j, ANYMPS_DTYPE_BF16, x[j]);
+    }
+}
+
+static void add(const float *x, const float *z, float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        y[j] = x[j] + z[j];
+    }
+}
+
+/* The row's largest scale*x. A NaN in the row poisons the sum later, so it need not be seen here; a row
+   of only -inf gives -inf and then NaN, as the formula does. */
+static double row_maximum(const float *x, size_t n, double scale)
+{
+    double maximum = -(double)INFINITY;
+    for (size_t j = 0; j < n; j++) {
+        const double value = scale * (double)x[j];
+        maximum = value > maximum ? value : maximum;
+    }
+    return maximum;
+}
+
+static double exponential_sum(const float *x, size_t n, double scale, double maximum)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        sum += exp(scale * (double)x[j] - maximum);
+    }
+    return sum;
+}
+
+static void softmax(const float *x, float *y, size_t n, double scale)
+{
+    const double maximum = row_maximum(x, n, scale);
+    const double sum = exponential_sum(x, n, scale, maximum);
+    for (size_t j = 0; j < n; j++) {
+        y[j] = (float)(exp(scale * (double)x[j] - maximum) / sum);
+    }
+}
+
+static void log_softmax(const float *x, float *y, size_t n, double scale)
+{
+    const double maximum = row_maximum(x, n, scale);
+    const double logarithm = log(exponential_sum(x, n, scale, maximum));
+    for (size_t j = 0; j < n; j++) {
+        y[j] = (float)(scale * (double)x[j] - maximum - logarithm);
+    }
+}
+
+/* y = (x - mean) * factor * weight + bias */
+static void normalise(const float *x, const float *weight, const float *bias, float *y, size_t n, double mean,
+                      double factor)
+{
+    for (size_t j = 0; j < n; j++) {
+        const double normalized = ((double)x[j] - mean) * factor;
+        const double weighted = weight != NULL ? normalized * (double)weight[j] : normalized;
+        y[j] = (float)(bias != NULL ? weighted + (double)bias[j] : weighted);
+    }
+}
+
+static double mean_square(const float *x, size_t n, double mean)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        const double difference = (double)x[j] - mean;
+        sum += difference * difference;
+    }
+    return sum / (double)n;
+}
+
+static void rms_norm(const float *x, const float *weight, const float *bias, float *y, size_t n, double epsilon)
+{
+    normalise(x, weight, bias, y, n, 0, 1 / sqrt(mean_square(x, n, 0) + epsilon));
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, float *y, size_t n, double epsilon)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        sum += (double)x[j];
+    }
+    const double mean = sum / (double)n;
+    normalise(x, weight, bias, y, n, mean, 1 / sqrt(mean_square(x, n, mean) + epsilon));
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* x >= 0 ? x : slope*x; NaN stays NaN through either branch. */
+static double leaky(double x, double slope)
+{
+    return x >= 0 ? x : slope * x;
+}
+
+/* ln(1 + exp(x)) without overflow. */
+static double soft_plus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+/* min and max that let NaN through. */
+static double at_least(double x, double low)
+{
+    return x < low ? low : x;
+}
+
+static double at_most(double x, double high)
+{
+    return x > high ? high : x;
+}
+
+static double gelu_tanh(double x)
+{
+    const double root = 0.7978845608028653559; /* sqrt(2/pi) */
+    return x * sigmoid(2 * root * (x + 0.044715 * x * x * x));
+}
+
+/* One value; `slope` is PRELU's of this column. Where the formula gives NaN at an infinity (0*inf), so does
+   this. */
+static double neuron_of(const amps_neuron_params *p, double x, double slope)
+{
+    const double a = (double)p->a;
+    const double b = (double)p->b;
+    const double c = (double)p->c;
+    switch (p->type) {
+    case AMPS_UKR_RELU: return leaky(x, a);
+    case AMPS_UKR_LINEAR: return a * x + b;
+    case AMPS_UKR_SIGMOID: return sigmoid(x);
+    case AMPS_UKR_HARD_SIGMOID: return at_most(at_least(a * x + b, 0), 1);
+    case AMPS_UKR_TANH: return a * tanh(b * x);
+    case AMPS_UKR_ABSOLUTE: return fabs(x);
+    case AMPS_UKR_SOFT_PLUS: return a * soft_plus(b * x);
+    case AMPS_UKR_SOFT_SIGN: return x / (1 + fabs(x));
+    case AMPS_UKR_ELU: return x >= 0 ? x : a * expm1(x);
+    case AMPS_UKR_PRELU: return leaky(x, slope);
+    case AMPS_UKR_RELUN: return at_most(leaky(x, a), b);
+    case AMPS_UKR_POWER: return pow(a * x + b, c);
+    case AMPS_UKR_EXPONENTIAL: return pow(c, a * x + b);
+    case AMPS_UKR_LOGARITHM: return log(a * x + b) / log(c);
+    case AMPS_UKR_GELU: return x * (erfc(-x * 0.70710678118654752440) / 2);
+    case AMPS_UKR_GELU_TANH: return gelu_tanh(x);
+    case AMPS_UKR_SILU: return x * sigmoid(x);
+    case AMPS_UKR_NONE:
+    case AMPS_UKR_NEURON_COUNT: break;
+    }
+    return x;
+}
+
+static void neuron(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu,
+                   float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        const double scaled = (double)params->alpha * (double)x[j];
+        const double argument = bias != NULL ? scaled + (double)bias[j] : scaled;
+        const double slope = prelu != NULL ? (double)prelu[j] : 0;
+        y[j] = (float)neuron_of(params, argument, slope);
+    }
+}
+
+const amps_row_ukr amps_row_ukr_reference = {
+    .name = "reference",
+    .f16_to_f32 = f16_to_f32,
+    .bf16_to_f32 = bf16_to_f32,
+    .f32_to_f16 = f32_to_f16,
+    .f32_to_bf16 = f32_to_bf16,
+    .add = add,
+    .softmax = softmax,
+    .log_softmax = log_softmax,
+    .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+    .neuron = neuron,
+};
