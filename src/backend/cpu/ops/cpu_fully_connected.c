@@ -3,8 +3,8 @@
  * cpu_fully_connected.c: fully_connected on the CPU: a product with bias and neuron in its last store. Run
  * by cpu_queue.c; gemm.h multiplies.
  */
-#include "backend/cpu/neuron.h"
-#include "backend/cpu/product.h"
+#include "backend/cpu/cpu_neuron.h"
+#include "backend/cpu/cpu_product.h"
 
 static anymps_status prepare(amps_cpu_kernel *kernel)
 {

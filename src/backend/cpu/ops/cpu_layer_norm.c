@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_layer_norm.c: layer_norm on the CPU. Run by cpu_queue.c; everything but the microkernel is shared with
- * its sibling (norm.h).
+ * its sibling (cpu_norm.h).
  */
-#include "backend/cpu/norm.h"
+#include "backend/cpu/cpu_norm.h"
 
 static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
 {

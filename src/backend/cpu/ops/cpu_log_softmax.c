@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cpu_log_softmax.c: the logarithm of softmax on the CPU, row by row. Run by cpu_queue.c; spreads rows with rows.h and calls the
- * row microkernel.
+ * cpu_log_softmax.c: the logarithm of softmax on the CPU, row by row. Run by cpu_queue.c; spreads rows with
+ * cpu_rows.h and calls the row microkernel.
  */
-#include "backend/cpu/rows.h"
+#include "backend/cpu/cpu_rows.h"
 
 static anymps_status prepare(amps_cpu_kernel *kernel)
 {

@@ -8,9 +8,9 @@
  *
  *     scratch:   | source*A: batch × rows × rank | sum: batch × rows × outputs | the products' own |
  */
-#include "backend/cpu/product.h"
+#include "backend/cpu/cpu_product.h"
 
-#include "backend/cpu/rows.h"
+#include "backend/cpu/cpu_rows.h"
 #include "base/checked.h"
 
 typedef struct job {

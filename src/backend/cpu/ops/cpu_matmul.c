@@ -2,7 +2,7 @@
 /*
  * cpu_matmul.c: matmul on the CPU: views to arguments. Run by cpu_queue.c; gemm.h multiplies.
  */
-#include "backend/cpu/product.h"
+#include "backend/cpu/cpu_product.h"
 
 static anymps_status prepare(amps_cpu_kernel *kernel)
 {

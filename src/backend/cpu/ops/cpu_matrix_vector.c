@@ -3,7 +3,7 @@
  * cpu_matrix_vector.c: matrix_vector on the CPU: a product whose right side has one column. Run by
  * cpu_queue.c; gemm.h multiplies.
  */
-#include "backend/cpu/product.h"
+#include "backend/cpu/cpu_product.h"
 
 static anymps_status prepare(amps_cpu_kernel *kernel)
 {

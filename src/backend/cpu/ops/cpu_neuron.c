@@ -3,8 +3,8 @@
  * cpu_neuron.c: activation functions on the CPU, row by row, and the map from their public numbers, which
  * fully_connected uses too. Run by cpu_queue.c; calls the row microkernel.
  */
-#include "backend/cpu/neuron.h"
-#include "backend/cpu/rows.h"
+#include "backend/cpu/cpu_neuron.h"
+#include "backend/cpu/cpu_rows.h"
 
 static amps_ukr_neuron number_of(anymps_neuron_type type)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows.c: rows over threads and rows of any floating type as f32 (rows.h). Called by the row operators in
+ * cpu_rows.c: rows over threads and rows of any floating type as f32 (cpu_rows.h). Called by the row operators in
  * ops/; calls the pool and the conversions of the row microkernels.
  */
-#include "backend/cpu/rows.h"
+#include "backend/cpu/cpu_rows.h"
 
 #include "base/checked.h"
 

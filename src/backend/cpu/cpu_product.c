@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * product.c: from operand views to gemm.h's arguments (product.h). Called by the operators that multiply
+ * cpu_product.c: from operand views to gemm.h's arguments (cpu_product.h). Called by the operators that multiply
  * matrices; knows views and types, no arithmetic.
  */
-#include "backend/cpu/product.h"
+#include "backend/cpu/cpu_product.h"
 
 #include "base/status.h"
 

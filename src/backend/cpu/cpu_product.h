@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* product.h: from operand views to gemm.h's arguments, for the operators that multiply matrices. */
+/* cpu_product.h: from operand views to gemm.h's arguments, for the operators that multiply matrices. */
 #ifndef AMPS_PRODUCT_H
 #define AMPS_PRODUCT_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * norm.c: what rms_norm and layer_norm share: operands source, residual, weight, bias, result; the residual
+ * cpu_norm.c: what rms_norm and layer_norm share: operands source, residual, weight, bias, result; the residual
  * is added first and the sum, rounded to the type, written back. Called by ops/cpu_{rms,layer}_norm.c.
  */
-#include "backend/cpu/norm.h"
+#include "backend/cpu/cpu_norm.h"
 
 anymps_status amps_norm_prepare(amps_cpu_kernel *kernel)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows.h: what the operators that work row by row share: spreading rows over the threads, reading and
+ * cpu_rows.h: what the operators that work row by row share: spreading rows over the threads, reading and
  * writing a row of any floating type as f32, vectors along the columns.
  *
  * Scratch of a record, in pieces that start on a cache line:

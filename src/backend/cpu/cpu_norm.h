@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* norm.h: what rms_norm and layer_norm share, which is all but the microkernel. */
+/* cpu_norm.h: what rms_norm and layer_norm share, which is all but the microkernel. */
 #ifndef AMPS_NORM_H
 #define AMPS_NORM_H
 
-#include "backend/cpu/rows.h"
+#include "backend/cpu/cpu_rows.h"
 
 anymps_status amps_norm_prepare(amps_cpu_kernel *kernel);
 bool amps_norm_scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes);

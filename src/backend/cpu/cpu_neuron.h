@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* neuron.h: public neuron numbers to those of the microkernels, for neuron and fully_connected. */
+/* cpu_neuron.h: public neuron numbers to those of the microkernels, for neuron and fully_connected. */
 #ifndef AMPS_NEURON_H
 #define AMPS_NEURON_H
 
