@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// matmul_simdgroup.metal: the same product as matmul.metal on simdgroup matrices (Apple7 and later, simdgroups
+// of 32). 4 simdgroups make a tile of 32 × 32, each a quarter of 16 × 16 in four accumulators of 8 × 8. Launched
+// by metal_gemm.c with the grid {columns / 32, rows / 32, batch}.
+
+struct matmul_params {
+    ulong left_row, left_column, left_matrix; // elements between rows, columns, matrices of op(left)
+    ulong right_row, right_column, right_matrix;
+    ulong result_row, result_matrix, bias_matrix, prelu_matrix;
+    uint rows, columns, interior;
+    float alpha, beta;
+    uint has_beta;          // 0: the result is not read
+    uint has_bias, neuron;  // neuron: anymps_neuron_type
+    float a, b, c;
+};
+
+// A tile of op(left), 32 × 16, and one of op(right), 16 × 32, both row-major, with zeros beyond the edges. The
+// threads walk along the direction in which memory is contiguous.
+template <typename left_io, typename right_io>
+static inline void load_tiles(device const uchar *left, device const uchar *right, constant matmul_params &p,
+                              threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint thread,
+                              uint first)
+{
+    const ulong l = ulong(group.z) * p.left_matrix;
+    const ulong r = ulong(group.z) * p.right_matrix;
+    for (uint at = thread; at < 512; at += 128) {
+        const uint i = p.left_column == 1 ? at / 16 : at % 32;
+        const uint k = p.left_column == 1 ? at % 16 : at / 32;
+        const uint row = group.y * 32 + i;
+        const bool inside = row < p.rows && first + k < p.interior;
+        left_tile[i * 16 + k] =
+            inside ? left_io::load(left, l + ulong(row) * p.left_row + ulong(first + k) * p.left_column) : 0.0f;
+    }
+    for (uint at = thread; at < 512; at += 128) {
+        const uint k = p.right_column == 1 ? at / 32 : at % 16;
+        const uint j = p.right_column == 1 ? at % 32 : at / 16;
+        const uint column = group.x * 32 + j;
+        const bool inside = column < p.columns && first + k < p.interior;
+        right_tile[k * 32 + j] =
+            inside ? right_io::load(right, r + ulong(first + k) * p.right_row + ulong(column) * p.right_column) : 0.0f;
+    }
+}
+
+// One element of the result from its sum, if it lies inside.
+template <typename result_io>
+static inline void finish(device const uchar *bias, device const uchar *prelu, device uchar *result,
+                          constant matmul_params &p, uint3 group, uint i, uint j, float sum)
+{
+    const uint row = group.y * 32 + i;
+    const uint column = group.x * 32 + j;
+    if (row >= p.rows || column >= p.columns) {
+        return;
+    }
+    const ulong at = ulong(group.z) * p.result_matrix + ulong(row) * p.result_row + column;
+    float y = p.alpha * sum;
+    if (p.has_beta != 0) {
+        y = fma(p.beta, result_io::load(result, at), y);
+    }
+    if (p.has_bias != 0) {
+        y += result_io::load(bias, ulong(group.z) * p.bias_matrix + column);
+    }
+    const float a = p.neuron == 10 ? result_io::load(prelu, ulong(group.z) * p.prelu_matrix + column) : p.a;
+    result_io::store(result, at, neuron_of(p.neuron, y, a, p.b, p.c));
+}
+
+template <typename left_io, typename right_io, typename result_io>
+static inline void matmul_tile(device const uchar *left, device const uchar *right, device const uchar *bias,
+                               device const uchar *prelu, device uchar *result, constant matmul_params &p,
+                               threadgroup float *left_tile, threadgroup float *right_tile,
+                               threadgroup float *result_tile, uint3 group, uint thread, uint simd)
+{
+    const uint top = simd / 2 * 16;
+    const uint from = simd % 2 * 16;
+    simdgroup_float8x8 sum[2][2];
+    for (uint i = 0; i < 2; i++) {
+        for (uint j = 0; j < 2; j++) {
+            sum[i][j] = simdgroup_float8x8(0.0f);
+        }
+    }
+    for (uint first = 0; first < p.interior; first += 16) {
+        load_tiles<left_io, right_io>(left, right, p, left_tile, right_tile, group, thread, first);
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint k = 0; k < 16; k += 8) {
+            simdgroup_float8x8 l[2], r[2];
+            for (uint i = 0; i < 2; i++) {
+                simdgroup_load(l[i], left_tile + (top + 8 * i) * 16 + k, 16);
+                simdgroup_load(r[i], right_tile + k * 32 + from + 8 * i, 32);
+            }
+            for (uint i = 0; i < 2; i++) {
+                for (uint j = 0; j < 2; j++) {
+                    simdgroup_multiply_accumulate(sum[i][j], l[i], r[j], sum[i][j]);
+                }
+            }
+        }
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+    for (uint i = 0; i < 2; i++) {
+        for (uint j = 0; j < 2; j++) {
+            simdgroup_store(sum[i][j], result_tile + (top + 8 * i) * 32 + from + 8 * j, 32);
+        }
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint at = thread; at < 1024; at += 128) {
+        finish<result_io>(bias, prelu, result, p, group, at / 32, at % 32, result_tile[at]);
+    }
+}
+
+kernel void matmul_simdgroup_f32_f32(device const uchar *left [[buffer(0)]],
+                                     device const uchar *right [[buffer(1)]],
+                                     device const uchar *bias [[buffer(2)]],
+                                     device const uchar *prelu [[buffer(3)]],
+                                     device uchar *result [[buffer(4)]],
+                                     constant matmul_params &p [[buffer(5)]],
+                                     uint3 group [[threadgroup_position_in_grid]],
+                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<f32_io, f32_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_f16_f16(device const uchar *left [[buffer(0)]],
+                                     device const uchar *right [[buffer(1)]],
+                                     device const uchar *bias [[buffer(2)]],
+                                     device const uchar *prelu [[buffer(3)]],
+                                     device uchar *result [[buffer(4)]],
+                                     constant matmul_params &p [[buffer(5)]],
+                                     uint3 group [[threadgroup_position_in_grid]],
+                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<f16_io, f16_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_f16_f32(device const uchar *left [[buffer(0)]],
+                                     device const uchar *right [[buffer(1)]],
+                                     device const uchar *bias [[buffer(2)]],
+                                     device const uchar *prelu [[buffer(3)]],
+                                     device uchar *result [[buffer(4)]],
+                                     constant matmul_params &p [[buffer(5)]],
+                                     uint3 group [[threadgroup_position_in_grid]],
+                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<f16_io, f16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_bf16_bf16(device const uchar *left [[buffer(0)]],
+                                       device const uchar *right [[buffer(1)]],
+                                       device const uchar *bias [[buffer(2)]],
+                                       device const uchar *prelu [[buffer(3)]],
+                                       device uchar *result [[buffer(4)]],
+                                       constant matmul_params &p [[buffer(5)]],
+                                       uint3 group [[threadgroup_position_in_grid]],
+                                       uint thread [[thread_index_in_threadgroup]],
+                                       uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<bf16_io, bf16_io, bf16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_bf16_f32(device const uchar *left [[buffer(0)]],
+                                      device const uchar *right [[buffer(1)]],
+                                      device const uchar *bias [[buffer(2)]],
+                                      device const uchar *prelu [[buffer(3)]],
+                                      device uchar *result [[buffer(4)]],
+                                      constant matmul_params &p [[buffer(5)]],
+                                      uint3 group [[threadgroup_position_in_grid]],
+                                      uint thread [[thread_index_in_threadgroup]],
+                                      uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<bf16_io, bf16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_i8_f32(device const uchar *left [[buffer(0)]],
+                                    device const uchar *right [[buffer(1)]],
+                                    device const uchar *bias [[buffer(2)]],
+                                    device const uchar *prelu [[buffer(3)]],
+                                    device uchar *result [[buffer(4)]],
+                                    constant matmul_params &p [[buffer(5)]],
+                                    uint3 group [[threadgroup_position_in_grid]],
+                                    uint thread [[thread_index_in_threadgroup]],
+                                    uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<i8_io, i8_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_i8_f16(device const uchar *left [[buffer(0)]],
+                                    device const uchar *right [[buffer(1)]],
+                                    device const uchar *bias [[buffer(2)]],
+                                    device const uchar *prelu [[buffer(3)]],
+                                    device uchar *result [[buffer(4)]],
+                                    constant matmul_params &p [[buffer(5)]],
+                                    uint3 group [[threadgroup_position_in_grid]],
+                                    uint thread [[thread_index_in_threadgroup]],
+                                    uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<i8_io, i8_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
+
+kernel void matmul_simdgroup_i16_f32(device const uchar *left [[buffer(0)]],
+                                     device const uchar *right [[buffer(1)]],
+                                     device const uchar *bias [[buffer(2)]],
+                                     device const uchar *prelu [[buffer(3)]],
+                                     device uchar *result [[buffer(4)]],
+                                     constant matmul_params &p [[buffer(5)]],
+                                     uint3 group [[threadgroup_position_in_grid]],
+                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint simd [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup float left_tile[512];
+    threadgroup float right_tile[512];
+    threadgroup float result_tile[1024];
+    matmul_tile<i16_io, i16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
+                                    result_tile, group, thread, simd);
+}
