@@ -5,18 +5,18 @@
  */
 #include "backend/cpu/cpu_norm.h"
 
-anymps_status amps_norm_prepare(amps_cpu_kernel *kernel)
+anymps_status amps_cpu_norm_prepare(amps_cpu_kernel *kernel)
 {
     const anymps_norm_desc *const desc = kernel->desc;
     return amps_rows_prepare(kernel, desc->algorithm);
 }
 
-bool amps_norm_scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
+bool amps_cpu_norm_scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
 {
     return amps_rows_scratch(device, record, record->operands[4].columns, bytes);
 }
 
-void amps_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
+void amps_cpu_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
                    void *scratch)
 {
     const amps_view *const vectors[AMPS_ROW_VECTORS] = {&record->operands[2], &record->operands[3]};
@@ -43,7 +43,7 @@ static const float *sum_row(const amps_rows *rows, size_t b, size_t i, float *bu
     return amps_row_read(ukr, at, residual->dtype, room, n);
 }
 
-void amps_norm_row(const amps_rows *rows, size_t b, size_t i, float *buffers, amps_norm_ukr norm)
+void amps_cpu_norm_row(const amps_rows *rows, size_t b, size_t i, float *buffers, amps_cpu_norm_ukr norm)
 {
     const anymps_norm_desc *const desc = rows->record->desc;
     const amps_view *const result = &rows->record->operands[4];

@@ -5,17 +5,17 @@
 
 #include "backend/cpu/cpu_rows.h"
 
-anymps_status amps_norm_prepare(amps_cpu_kernel *kernel);
-bool amps_norm_scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes);
+anymps_status amps_cpu_norm_prepare(amps_cpu_kernel *kernel);
+bool amps_cpu_norm_scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes);
 
-/* Runs the record; `function` calls amps_norm_row with its microkernel. */
-void amps_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
+/* Runs the record; `function` calls amps_cpu_norm_row with its microkernel. */
+void amps_cpu_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
                    void *scratch);
 
-typedef void (*amps_norm_ukr)(const float *x, const float *weight, const float *bias, float *y, size_t n,
+typedef void (*amps_cpu_norm_ukr)(const float *x, const float *weight, const float *bias, float *y, size_t n,
                               double epsilon);
 
 /* One row: adds the residual, writes the sum back, normalises. */
-void amps_norm_row(const amps_rows *rows, size_t b, size_t i, float *buffers, amps_norm_ukr norm);
+void amps_cpu_norm_row(const amps_rows *rows, size_t b, size_t i, float *buffers, amps_cpu_norm_ukr norm);
 
 #endif /* AMPS_NORM_H */

@@ -7,13 +7,13 @@
 
 static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
 {
-    amps_norm_row(rows, b, i, buffers, rows->device->rows->layer_norm);
+    amps_cpu_norm_row(rows, b, i, buffers, rows->device->rows->layer_norm);
 }
 
 static void run(const amps_cpu_device *device, const amps_record *record, void *room)
 {
-    amps_norm_run(device, record, run_row, room);
+    amps_cpu_norm_run(device, record, run_row, room);
 }
 
-const amps_cpu_op amps_cpu_layer_norm = {"layer_norm", amps_cpu_supports_floating, amps_norm_prepare,
-                                      amps_norm_scratch, run};
+const amps_cpu_op amps_cpu_layer_norm = {"layer_norm", amps_cpu_supports_floating, amps_cpu_norm_prepare,
+                                      amps_cpu_norm_scratch, run};
