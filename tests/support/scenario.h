@@ -14,7 +14,7 @@
 typedef struct scenario_outcome {
     anymps_status status; /* of the first call that failed, or OK */
     bool broken;          /* a promise was not kept; `what` says which */
-    char what[160];
+    char what[512];
     size_t releases; /* calls of the release callback of wrapped memory */
     size_t wraps;    /* successful wraps */
 } scenario_outcome;
