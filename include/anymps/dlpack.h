@@ -25,7 +25,6 @@
 extern "C" {
 #endif
 
-/* DLPack's own structs, defined in dlpack/dlpack.h. */
 struct DLTensor;
 struct DLManagedTensor;
 struct DLManagedTensorVersioned;

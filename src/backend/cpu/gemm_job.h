@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_job.h: one matmul of the floating types, resolved: which loops run it, in what blocks, in how many tasks.
+ *
+ * Made by gemm_plan.c from amps_gemm_args, run by gemm_strip.c (tiles) and gemm_vector.c (dot products and
+ * rows). Everything that decides an element's bits (the way, kc) depends on shapes, strides and types alone, never
+ * on the number of threads or the batch.
+ */
+#ifndef AMPS_GEMM_JOB_H
+#define AMPS_GEMM_JOB_H
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/pack.h"
+
+typedef enum amps_gemm_way {
+    AMPS_GEMM_PLAIN, /* gemm_reference.c */
+    AMPS_GEMM_STRIP, /* tiles in registers */
+    AMPS_GEMM_DOT,   /* both operands contiguous along k, one of them low */
+    AMPS_GEMM_ROW    /* one row times a matrix stored row by row */
+} amps_gemm_way;
+
+typedef struct amps_gemm_job {
+    amps_gemm_args args; /* exchanged so that C's elements of a row are neighbours, where that is possible */
+    const amps_gemm_ukr *ukr;
+    amps_gemm_way way;
+    size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
+    float alpha, beta;
+    bool f32;            /* all three operands are f32 */
+    bool pack_a, pack_b;
+    size_t vectors;      /* strip width in vectors */
+    size_t panel_rows;   /* highest panel */
+    size_t mc, nc, kc;   /* block sizes */
+    size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
+    size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
+    size_t thread_bytes;
+} amps_gemm_job;
+
+/* Task `task` of a job cut into three; [first, last) of each. */
+typedef struct amps_gemm_part {
+    size_t batch_first, batch_last, m_first, m_last, n_first, n_last;
+} amps_gemm_part;
+
+/* Fills the job; false if the scratch exceeds size_t. */
+bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job);
+
+amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
+
+/* The microkernels for a device. */
+const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device);
+
+/* One task each; `scratch` is the thread's. */
+void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch);
+void amps_gemm_dot_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch);
+void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch);
+
+/*
+ * Row i, columns [j, j + n) of C of batch b from their sums: alpha, beta, bias, neuron, one rounding. Of a job with
+ * f32 C `sums` may be that very piece of C, with alpha and beta applied already (`scaled`).
+ */
+void amps_gemm_finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, float *sums, bool scaled);
+
+#endif /* AMPS_GEMM_JOB_H */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_plan.c: decides how one matmul runs: the way, what is packed, block sizes, tasks, scratch.
+ *
+ * Called by gemm.c for every record, so it is arithmetic only. The table of microkernels is here too. The numbers
+ * and how they were measured are in docs/performance.md, "CPU matmul".
+ */
+#include "backend/cpu/gemm_job.h"
+
+#include "base/checked.h"
+
+enum {
+    WORK_PER_TASK = 1 << 17, /* multiply-adds; waking a thread costs as much as half of them */
+    TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together */
+    DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
+    DOT_COPIED = 8,          /* and at most these if it must be turned around first */
+    DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
+    INTERIOR_BLOCK = 256,
+    COLUMN_BLOCK = 2048,
+    ROW_CHUNK = 2048         /* columns whose sums stay in L1 while B streams past */
+};
+
+/* In order of preference; the first whose set the device's cap includes is taken. */
+static const struct {
+    amps_cpu_isa isa;
+    const amps_gemm_ukr *ukr;
+} table[] = {
+#if defined(__x86_64__)
+    { AMPS_CPU_ISA_AVX512, &amps_f32_gemm_14x32__avx512 },
+    { AMPS_CPU_ISA_AVX2, &amps_f32_gemm_6x16__avx2 },
+#elif defined(__aarch64__)
+    { AMPS_CPU_ISA_NEON, &amps_f32_gemm_8x12__neon },
+#endif
+    { AMPS_CPU_ISA_BASELINE, &amps_f32_gemm_4x8__baseline },
+};
+
+const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device)
+{
+    size_t i = 0;
+    while (table[i].isa > device->isa) {
+        i++;
+    }
+    return table[i].ukr;
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static bool is_float(anymps_dtype dtype)
+{
+    return dtype == ANYMPS_DTYPE_F32 || dtype == ANYMPS_DTYPE_F16 || dtype == ANYMPS_DTYPE_BF16;
+}
+
+/* C' = B' A': makes C's row contiguous where only its columns are. */
+static void exchange(amps_gemm_args *args)
+{
+    const amps_gemm_args old = *args;
+    args->m = old.n;
+    args->n = old.m;
+    args->a_dtype = old.b_dtype;
+    args->a = old.b;
+    args->a_row_bytes = old.b_column_bytes;
+    args->a_column_bytes = old.b_row_bytes;
+    args->a_batch_bytes = old.b_batch_bytes;
+    args->b_dtype = old.a_dtype;
+    args->b = old.a;
+    args->b_row_bytes = old.a_column_bytes;
+    args->b_column_bytes = old.a_row_bytes;
+    args->b_batch_bytes = old.a_batch_bytes;
+    args->c_row_bytes = old.c_column_bytes;
+    args->c_column_bytes = old.c_row_bytes;
+    args->a_constant = old.b_constant;
+    args->b_constant = old.a_constant;
+}
+
+static void resolve_strides(amps_gemm_job *job)
+{
+    amps_gemm_args *args = &job->args;
+    const size_t c_size = anymps_dtype_bytes(args->c_dtype);
+    const bool contiguous = args->n == 1 ? args->c_row_bytes != c_size : args->c_column_bytes == c_size;
+    if (!contiguous && args->c_row_bytes == c_size && args->epilogue == NULL) {
+        exchange(args);
+    }
+    const size_t a_size = anymps_dtype_bytes(args->a_dtype);
+    const size_t b_size = anymps_dtype_bytes(args->b_dtype);
+    job->a_row = args->a_row_bytes / a_size;
+    job->a_column = args->a_column_bytes / a_size;
+    job->b_row = args->b_row_bytes / b_size;
+    job->b_column = args->n == 1 ? 1 : args->b_column_bytes / b_size;
+    job->c_row = args->c_row_bytes / c_size;
+    job->c_column = args->n == 1 ? 1 : args->c_column_bytes / c_size;
+}
+
+static amps_gemm_way choose_way(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    if (!is_float(args->a_dtype) || !is_float(args->b_dtype) || !is_float(args->c_dtype) || args->k == 0 ||
+        job->c_column != 1) {
+        return AMPS_GEMM_PLAIN;
+    }
+    const bool a_along = job->a_column == 1;
+    const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
+    const size_t low = amps_min(args->m, args->n);
+    const bool low_along = args->m <= args->n ? a_along : b_along;
+    const bool high_along = args->m <= args->n ? b_along : a_along;
+    if (low == 1 && high_along) {
+        return AMPS_GEMM_DOT;
+    }
+    if (args->m == 1 && job->b_column == 1) {
+        return AMPS_GEMM_ROW;
+    }
+    if (high_along && args->k >= DOT_LONG && low <= (low_along ? DOT_LOW : DOT_COPIED)) {
+        return AMPS_GEMM_DOT;
+    }
+    return AMPS_GEMM_STRIP;
+}
+
+/* How many tasks are worth starting. */
+static size_t useful_tasks(const amps_gemm_job *job)
+{
+    const size_t threads = amps_pool_threads(job->args.device->pool);
+    const double work = (double)job->args.m * (double)job->args.n * (double)job->args.k * (double)job->args.batch;
+    const double tasks = work / WORK_PER_TASK;
+    return tasks >= (double)threads ? threads : tasks < 1.0 ? 1 : (size_t)tasks;
+}
+
+/* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing that it repeats, is smallest. */
+static void cut_tiles(amps_gemm_job *job, size_t tasks)
+{
+    const size_t lanes = job->ukr->lanes;
+    double best = 0.0;
+    for (size_t m_tasks = 1; m_tasks <= tasks && m_tasks <= job->args.m; m_tasks++) {
+        const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(job->args.n, lanes));
+        const double m = (double)divide_up(job->args.m, m_tasks);
+        const double n = (double)(divide_up(divide_up(job->args.n, lanes), n_tasks) * lanes);
+        const double cost = m * n + (job->pack_b ? 2.0 * n : 0.0) + (job->pack_a ? 4.0 * m : 0.0);
+        if (m_tasks == 1 || cost < best) {
+            best = cost;
+            job->m_tasks = m_tasks;
+            job->n_tasks = n_tasks;
+        }
+    }
+}
+
+static void cut(amps_gemm_job *job)
+{
+    const size_t useful = useful_tasks(job);
+    const size_t batch = job->args.batch;
+    job->batch_tasks = batch >= useful ? amps_min(batch, useful == 1 ? 1 : useful * TASKS_PER_THREAD) : batch;
+    const size_t tasks = divide_up(useful, job->batch_tasks);
+    job->m_tasks = 1;
+    job->n_tasks = 1;
+    if (tasks == 1) {
+        return;
+    }
+    if (job->way == AMPS_GEMM_STRIP) {
+        cut_tiles(job, tasks);
+    } else if (job->way == AMPS_GEMM_DOT && job->args.m > job->args.n) {
+        job->m_tasks = amps_min(tasks, divide_up(job->args.m, 8));
+    } else {
+        job->n_tasks = amps_min(tasks, divide_up(job->args.n, job->way == AMPS_GEMM_DOT ? 8 : 64));
+    }
+}
+
+/* Strip width and height, what is packed, blocks. */
+static void block(amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_gemm_ukr *ukr = job->ukr;
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
+    const size_t kc_max = INTERIOR_BLOCK;
+    const size_t blocks = divide_up(args->k, args->m <= ukr->rows[ukr->wide - 1] && job->f32 ? args->k : kc_max);
+    job->kc = divide_up(args->k, blocks);
+    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32;
+    const bool low = args->m <= 2 * ukr->rows[ukr->wide - 1];
+    job->pack_b = !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
+    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 || args->n > 8 * ukr->wide * ukr->lanes;
+}
+
+static void block_task(amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_gemm_ukr *ukr = job->ukr;
+    const size_t m = divide_up(args->m, job->m_tasks);
+    const size_t n = divide_up(args->n, job->n_tasks);
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
+    size_t vectors = amps_min(ukr->wide, divide_up(n, ukr->lanes));
+    size_t rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
+    while (vectors < ukr->vectors && n > vectors * ukr->lanes && m <= ukr->rows[vectors]) {
+        vectors++;
+        rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
+    }
+    job->vectors = vectors;
+    job->panel_rows = rows;
+    const size_t width = vectors * ukr->lanes;
+    const size_t mc = divide_up(amps_max(l2_floats / 2 / job->kc, rows), rows) * rows;
+    job->mc = job->f32 && !job->pack_a ? m : amps_min(job->f32 ? mc : 16 * rows, divide_up(m, rows) * rows);
+    const size_t nc = (job->f32 ? COLUMN_BLOCK   : 512) / width * width;
+    job->nc = job->f32 && !job->pack_b ? n : amps_min(nc, divide_up(n, width) * width);
+    job->a_floats = job->pack_a ? job->mc * job->kc : 0;
+    job->b_floats = job->pack_b ? job->nc * job->kc : 0;
+    job->c_floats = job->f32 ? 0 : job->mc * job->nc;
+}
+
+/* Scratch of one thread; false if it exceeds size_t. */
+static bool size_scratch(amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t low = amps_min(args->m, args->n);
+    if (job->way == AMPS_GEMM_STRIP) {
+        block_task(job);
+    } else if (job->way == AMPS_GEMM_DOT) {
+        /* The lower operand, eight lines of the other and the sums of both. */
+        if (!amps_mul(low + 8, args->k, &job->a_floats)) {
+            return false;
+        }
+        job->b_floats = 0;
+        job->c_floats = 8 * low;
+    } else {
+        job->a_floats = args->k;
+        job->b_floats = job->args.b_dtype == ANYMPS_DTYPE_F32 ? 0 : 8 * ROW_CHUNK;
+        job->c_floats = ROW_CHUNK;
+    }
+    /* Each piece starts on a cache line. */
+    size_t floats;
+    return amps_add(job->a_floats, job->b_floats + job->c_floats + 3 * 16, &floats) &&
+           amps_mul(floats, sizeof(float), &floats) && amps_round_up(floats, 4096, &job->thread_bytes);
+}
+
+bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
+{
+    job->args = *args;
+    job->ukr = amps_gemm_choose(args->device);
+    job->alpha = (float)args->alpha;
+    job->beta = (float)args->beta;
+    job->thread_bytes = 0;
+    job->f32 = args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 &&
+               args->c_dtype == ANYMPS_DTYPE_F32;
+    resolve_strides(job);
+    job->way = choose_way(job);
+    if (job->way == AMPS_GEMM_PLAIN) {
+        return true;
+    }
+    if (job->way == AMPS_GEMM_STRIP) {
+        block(job);
+    }
+    cut(job);
+    return size_scratch(job);
+}
+
+/* Piece `index` of `count` nearly equal pieces of [0, n), cut at multiples of `unit`. */
+static void piece(size_t n, size_t unit, size_t count, size_t index, size_t *first, size_t *last)
+{
+    const size_t units = divide_up(n, unit);
+    const size_t base = units / count, extra = units % count;
+    const size_t begin = index * base + amps_min(index, extra);
+    *first = amps_min(n, begin * unit);
+    *last = amps_min(n, (begin + base + (index < extra)) * unit);
+}
+
+amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
+{
+    amps_gemm_part part;
+    const size_t tiles = job->m_tasks * job->n_tasks;
+    const size_t n_unit = job->way == AMPS_GEMM_STRIP ? job->ukr->lanes : job->way == AMPS_GEMM_DOT ? 8 : 64;
+    piece(job->args.batch, 1, job->batch_tasks, task / tiles, &part.batch_first, &part.batch_last);
+    piece(job->args.m, job->way == AMPS_GEMM_DOT ? 8 : 1, job->m_tasks, task % tiles / job->n_tasks, &part.m_first,
+          &part.m_last);
+    piece(job->args.n, n_unit, job->n_tasks, task % job->n_tasks, &part.n_first, &part.n_last);
+    return part;
+}

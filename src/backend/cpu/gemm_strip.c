@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_strip.c: the blocked loops around the tile microkernel, and what follows the sums.
+ *
+ * Called by gemm.c with one task of a job; calls pack.c and the strip microkernel. Loops, outermost first: columns
+ * in blocks of nc, rows in blocks of mc, the interior in blocks of kc, strips of B, panels of A (in the
+ * microkernel). C's block of f32 is C itself; of other types it is scratch, rounded once at the end.
+ */
+#include "backend/cpu/gemm_job.h"
+
+#include "base/checked.h"
+
+enum { FINISH = 256 }; /* elements finished at a time */
+
+/* n elements of C's type as f32. */
+static const float *as_f32(const amps_gemm_job *job, const void *values, size_t bytes, size_t j, float *to, size_t n)
+{
+    const anymps_dtype dtype = job->args.c_dtype;
+    if (values == NULL) {
+        return NULL;
+    }
+    const unsigned char *from = (const unsigned char *)values + bytes + j * anymps_dtype_bytes(dtype);
+    if (dtype == ANYMPS_DTYPE_F32) {
+        return (const float *)(const void *)from;
+    }
+    amps_pack_line(job->args.device->rows, dtype, from, 1, to, n);
+    return to;
+}
+
+/* x = alpha*x + beta*old in one rounding: a product of two f32 is exact in double. */
+static void scale(const amps_gemm_job *job, const unsigned char *c, float *x, size_t n)
+{
+    const double alpha = (double)job->alpha, beta = (double)job->beta;
+    if (job->beta == 0.0f) {
+        for (size_t i = 0; i < n && job->alpha != 1.0f; i++) {
+            x[i] *= job->alpha;
+        }
+        return;
+    }
+    float old[FINISH];
+    amps_pack_line(job->args.device->rows, job->args.c_dtype, c, 1, old, n);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)(alpha * (double)x[i] + beta * (double)old[i]);
+    }
+}
+
+static void finish_some(const amps_gemm_job *job, size_t b, size_t j, size_t n, unsigned char *c, float *x, bool scaled)
+{
+    const amps_row_ukr *rows = job->args.device->rows;
+    const amps_gemm_epilogue *epilogue = job->args.epilogue;
+    if (!scaled) {
+        scale(job, c, x, n);
+    }
+    if (epilogue != NULL) {
+        static const amps_neuron_params none = { AMPS_UKR_NONE, 0.0f, 0.0f, 0.0f, 1.0f };
+        const amps_neuron_params *neuron = epilogue->neuron == NULL ? &none : epilogue->neuron;
+        float bias[FINISH], prelu[FINISH];
+        rows->neuron(neuron, x, as_f32(job, epilogue->bias, b * epilogue->bias_batch_bytes, j, bias, n),
+                     as_f32(job, epilogue->prelu, b * epilogue->prelu_batch_bytes, j, prelu, n), x, n);
+    }
+    if (job->args.c_dtype == ANYMPS_DTYPE_F16) {
+        rows->f32_to_f16(x, (uint16_t *)(void *)c, n);
+    } else if (job->args.c_dtype == ANYMPS_DTYPE_BF16) {
+        rows->f32_to_bf16(x, (uint16_t *)(void *)c, n);
+    } else if ((unsigned char *)x != c) {
+        job->ukr->copy(x, 0, (float *)(void *)c, 0, 1, n);
+    }
+}
+
+void amps_gemm_finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, float *sums, bool scaled)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t size = anymps_dtype_bytes(args->c_dtype);
+    unsigned char *c = args->c + b * args->c_batch_bytes + (i * job->c_row + j) * size;
+    for (size_t done = 0; done < n; done += FINISH) {
+        finish_some(job, b, j + done, amps_min(FINISH, n - done), c + done * size, sums + done, scaled);
+    }
+}
+
+/* One block of C: rows [i, i + m), columns [j, j + n) of batch b. */
+typedef struct strip_block {
+    const amps_gemm_job *job;
+    size_t b, i, j, m, n;
+    float *a_pack, *b_pack;
+    float *c; /* the block's first sum */
+    size_t c_row;
+} strip_block;
+
+static float *strip_c(const strip_block *block, size_t *c_row)
+{
+    const amps_gemm_job *job = block->job;
+    if (!job->f32) {
+        *c_row = job->nc;
+        return block->c;
+    }
+    *c_row = job->c_row;
+    return (float *)(void *)(job->args.c + block->b * job->args.c_batch_bytes) + block->i * job->c_row + block->j;
+}
+
+/* The strips of one block for k in [k, k + kc). */
+static void run_strips(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
+                       size_t kc)
+{
+    const amps_gemm_job *job = block->job;
+    const size_t width = job->vectors * job->ukr->lanes;
+    const bool last = k + kc == job->args.k;
+    amps_gemm_strip strip = { .rows = block->m, .interior = kc, .panel_rows = job->panel_rows };
+    float *c = strip_c(block, &strip.c_row);
+    strip.a = block->a_pack;
+    strip.a_row = 1;
+    strip.a_column = job->panel_rows;
+    strip.a_panel = job->panel_rows * kc;
+    if (!job->pack_a) {
+        strip.a = (const float *)(const void *)a->base + block->i * a->across + k * a->along;
+        strip.a_row = a->across;
+        strip.a_column = a->along;
+        strip.a_panel = job->panel_rows * a->across;
+    }
+    strip.b_row = job->pack_b ? width : b->along;
+    strip.alpha = job->f32 ? job->alpha : 1.0f;
+    strip.beta = k > 0 ? 1.0f : job->f32 ? job->beta : 0.0f;
+    for (size_t j = 0; j < block->n; j += width) {
+        strip.columns = amps_min(width, block->n - j);
+        strip.b = job->pack_b ? block->b_pack + j * kc
+                              : (const float *)(const void *)b->base + k * b->along + block->j + j;
+        strip.c = c + j;
+        job->ukr->strip(&strip);
+        for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
+            amps_gemm_finish(job, block->b, block->i + i, block->j + j, strip.columns, c + i * strip.c_row + j,
+                             job->f32);
+        }
+    }
+}
+
+static void run_block(const strip_block *block)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_row_ukr *rows = args->device->rows;
+    const amps_pack_source a = { args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
+    const amps_pack_source b = { args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype };
+    for (size_t k = 0; k < args->k; k += job->kc) {
+        const size_t kc = amps_min(job->kc, args->k - k);
+        if (job->pack_b) {
+            amps_pack(job->ukr, rows, &b, block->j, block->n, k, kc, job->vectors * job->ukr->lanes, block->b_pack);
+        }
+        if (job->pack_a) {
+            amps_pack(job->ukr, rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
+        }
+        run_strips(block, &a, &b, k, kc);
+    }
+}
+
+/* The next cache line. */
+static float *aligned(float *p)
+{
+    const size_t past = (uintptr_t)p % AMPS_CACHE_LINE;
+    return past == 0 ? p : p + (AMPS_CACHE_LINE - past) / sizeof *p;
+}
+
+void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
+{
+    strip_block block = { .job = job, .a_pack = scratch };
+    block.b_pack = aligned(block.a_pack + job->a_floats);
+    block.c = aligned(block.b_pack + job->b_floats);
+    for (block.b = part->batch_first; block.b < part->batch_last; block.b++) {
+        for (block.j = part->n_first; block.j < part->n_last; block.j += job->nc) {
+            block.n = amps_min(job->nc, part->n_last - block.j);
+            for (block.i = part->m_first; block.i < part->m_last; block.i += job->mc) {
+                block.m = amps_min(job->mc, part->m_last - block.i);
+                run_block(&block);
+            }
+        }
+    }
+}

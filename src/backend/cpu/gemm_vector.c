@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_vector.c: the ways of low matrices: dot products where both operands lie along k, and one row times a
+ * matrix stored row by row. Each reads the large operand once, front to back.
+ *
+ * Called by gemm.c with one task of a job; calls the dot and row microkernels and amps_gemm_finish.
+ */
+#include "backend/cpu/gemm_job.h"
+
+#include "base/checked.h"
+
+#include <string.h>
+
+enum { DOT_LINES = 8, ROW_STEP = 8, ROW_CHUNK = 2048 };
+
+/* A line-by-line operand: line x begins at base + x * line elements and lies along k with distance `along`. */
+typedef struct lines {
+    const unsigned char *base;
+    size_t line, along;
+    anymps_dtype dtype;
+} lines;
+
+/* `count` lines from x on as f32 side by side; where they lie, or widened into `to`. */
+static const float *take(const amps_gemm_job *job, const lines *from, size_t x, size_t count, float *to, size_t *line)
+{
+    const size_t size = anymps_dtype_bytes(from->dtype);
+    const unsigned char *base = from->base + x * from->line * size;
+    if (from->dtype == ANYMPS_DTYPE_F32 && from->along == 1) {
+        *line = from->line;
+        return (const float *)(const void *)base;
+    }
+    *line = job->args.k;
+    for (size_t i = 0; i < count; i++) {
+        amps_pack_line(job->args.device->rows, from->dtype, base + i * from->line * size, from->along,
+                       to + i * job->args.k, job->args.k);
+    }
+    return to;
+}
+
+/* Sums of type other than f32, or with an epilogue, go through scratch. `sums` is low × count, by rows of the
+   lower operand. */
+static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t low, size_t x, size_t count, float *sums)
+{
+    for (size_t i = 0; i < (by_rows ? low : count); i++) {
+        if (by_rows) {
+            amps_gemm_finish(job, b, i, x, count, sums + i * count, false);
+        } else {
+            amps_gemm_finish(job, b, x + i, 0, low, sums + i * low, false);
+        }
+    }
+}
+
+static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, float *scratch)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool by_rows = args->m <= args->n; /* A is the lower operand */
+    const size_t low = by_rows ? args->m : args->n;
+    const lines a = { args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
+    const lines bt = { args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype };
+    const lines *lower = by_rows ? &a : &bt;
+    const lines *higher = by_rows ? &bt : &a;
+    float *wide = scratch + low * args->k;
+    float *sums = wide + DOT_LINES * args->k;
+    amps_gemm_dot dot = { .rows = low, .interior = args->k, .alpha = 1.0f, .beta = 0.0f };
+    dot.a = take(job, lower, 0, low, scratch, &dot.a_row);
+    const bool direct = args->c_dtype == ANYMPS_DTYPE_F32 && args->epilogue == NULL;
+    const size_t step = direct && higher->dtype == ANYMPS_DTYPE_F32 && higher->along == 1 ? last - first : DOT_LINES;
+    for (size_t x = first; x < last; x += step) {
+        dot.columns = amps_min(step, last - x);
+        dot.b = take(job, higher, x, dot.columns, wide, &dot.b_row);
+        dot.c = sums;
+        dot.c_row = by_rows ? dot.columns : 1;
+        dot.c_column = by_rows ? 1 : low;
+        if (direct) {
+            float *c = (float *)(void *)(args->c + b * args->c_batch_bytes);
+            dot.c = c + x * (by_rows ? 1 : job->c_row);
+            dot.c_row = by_rows ? job->c_row : 1;
+            dot.c_column = by_rows ? 1 : job->c_row;
+            dot.alpha = job->alpha;
+            dot.beta = job->beta;
+        }
+        job->ukr->dot(&dot);
+        if (!direct) {
+            finish_dots(job, b, by_rows, low, x, dot.columns, sums);
+        }
+    }
+}
+
+void amps_gemm_dot_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
+{
+    const bool by_rows = job->args.m <= job->args.n;
+    for (size_t b = part->batch_first; b < part->batch_last; b++) {
+        dots(job, b, by_rows ? part->n_first : part->m_first, by_rows ? part->n_last : part->m_last, scratch);
+    }
+}
+
+/* Columns [j, j + n) of one row; n ≤ ROW_CHUNK. */
+static void row_chunk(const amps_gemm_job *job, size_t b, const float *a, size_t j, size_t n, float *wide, float *sums)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t size = anymps_dtype_bytes(args->b_dtype);
+    const unsigned char *from = args->b + b * args->b_batch_bytes + j * size;
+    amps_gemm_row row = { .a = a, .a_column = 1, .c = sums, .columns = n, .interior = args->k };
+    memset(sums, 0, n * sizeof *sums);
+    if (args->b_dtype == ANYMPS_DTYPE_F32) {
+        row.b = (const float *)(const void *)from;
+        row.b_row = job->b_row;
+        job->ukr->row(&row);
+    }
+    for (size_t k = 0; k < args->k && args->b_dtype != ANYMPS_DTYPE_F32; k += ROW_STEP) {
+        row.interior = amps_min(ROW_STEP, args->k - k);
+        for (size_t s = 0; s < row.interior; s++) {
+            amps_pack_line(args->device->rows, args->b_dtype, from + (k + s) * job->b_row * size, 1, wide + s * n, n);
+        }
+        row.a = a + k;
+        row.b = wide;
+        row.b_row = n;
+        job->ukr->row(&row);
+    }
+    amps_gemm_finish(job, b, 0, j, n, sums, false);
+}
+
+void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
+{
+    const amps_gemm_args *args = &job->args;
+    float *sums = scratch + job->a_floats;
+    for (size_t b = part->batch_first; b < part->batch_last; b++) {
+        const lines a = { args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
+        size_t line;
+        const float *x = take(job, &a, 0, 1, scratch, &line);
+        for (size_t j = part->n_first; j < part->n_last; j += ROW_CHUNK) {
+            row_chunk(job, b, x, j, amps_min(ROW_CHUNK, part->n_last - j), sums + job->c_floats, sums);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vec_neon.h: one f32 vector of arm64's Advanced SIMD (4 lanes, fused multiply-add) under the names that the
+ * matmul templates use; see vec_avx512.h. Included by microkernel files with the suffix __neon only.
+ */
+#ifndef AMPS_VEC_NEON_H
+#define AMPS_VEC_NEON_H
+
+#include <arm_neon.h>
+#include <stddef.h>
+
+typedef float32x4_t vec;
+typedef size_t vec_lanes; /* how many */
+enum { VEC = 4, VEC_REGISTERS = 32 };
+
+static inline vec_lanes vec_first(size_t n)
+{
+    return n;
+}
+static inline vec vec_set1(float x)
+{
+    return vdupq_n_f32(x);
+}
+static inline vec vec_zero(void)
+{
+    return vdupq_n_f32(0.0f);
+}
+static inline vec vec_load(const float *p)
+{
+    return vld1q_f32(p);
+}
+static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
+{
+    if (lanes == VEC) {
+        return vld1q_f32(p);
+    }
+    float x[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
+    for (size_t i = 0; i < lanes; i++) {
+        x[i] = p[i];
+    }
+    return vld1q_f32(x);
+}
+static inline void vec_store(float *p, vec x)
+{
+    vst1q_f32(p, x);
+}
+static inline void vec_store_lanes(float *p, vec_lanes lanes, vec x)
+{
+    if (lanes == VEC) {
+        vst1q_f32(p, x);
+        return;
+    }
+    float y[4];
+    vst1q_f32(y, x);
+    for (size_t i = 0; i < lanes; i++) {
+        p[i] = y[i];
+    }
+}
+static inline vec vec_mul(vec x, vec y)
+{
+    return vmulq_f32(x, y);
+}
+static inline vec vec_add(vec x, vec y)
+{
+    return vaddq_f32(x, y);
+}
+/* x*y + z, one rounding. */
+static inline vec vec_fma(vec x, vec y, vec z)
+{
+    return vfmaq_f32(z, x, y);
+}
+static inline float vec_fma1(float x, float y, float z)
+{
+    return vgetq_lane_f32(vfmaq_f32(vdupq_n_f32(z), vdupq_n_f32(x), vdupq_n_f32(y)), 0);
+}
+/* x*alpha + y*beta; x*alpha and the sum are rounded once. */
+static inline vec vec_combine(vec x, vec alpha, vec y, vec beta)
+{
+    return vec_fma(x, alpha, vec_mul(y, beta));
+}
+/* The sum of the lanes, always in the same order. */
+static inline float vec_sum(vec x)
+{
+    const float32x2_t pair = vadd_f32(vget_low_f32(x), vget_high_f32(x));
+    return vget_lane_f32(pair, 0) + vget_lane_f32(pair, 1);
+}
+static inline void vec_prefetch(const float *p)
+{
+    __builtin_prefetch(p);
+}
+
+/* Turns a block of at most 4 × 4 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns. */
+static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
+                                 size_t columns)
+{
+    vec r[4];
+    for (size_t i = 0; i < 4; i++) {
+        r[i] = i < rows ? vec_load_lanes(from + i * from_row, columns) : vec_zero();
+    }
+    const float32x4x2_t low = vtrnq_f32(r[0], r[1]);
+    const float32x4x2_t high = vtrnq_f32(r[2], r[3]);
+    const vec t[4] = {
+        vcombine_f32(vget_low_f32(low.val[0]), vget_low_f32(high.val[0])),
+        vcombine_f32(vget_low_f32(low.val[1]), vget_low_f32(high.val[1])),
+        vcombine_f32(vget_high_f32(low.val[0]), vget_high_f32(high.val[0])),
+        vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1])),
+    };
+    for (size_t j = 0; j < columns; j++) {
+        vec_store_lanes(to + j * to_row, rows, t[j]);
+    }
+}
+
+#endif /* AMPS_VEC_NEON_H */
