@@ -45,7 +45,7 @@ bench: release ## Time every operator on every device; PEERS=1 beside other libr
 	@build/release/cli/anymps bench $${PEERS:+--peers}
 
 lint: setup ## Include rules, exported names, formatting, clang-tidy
-	@tools/check-layers && tools/check-symbols build/dev && tools/check-format && tools/check-tidy build/dev
+	@tools/check-layers && tools/check-symbols build/dev && tools/check-headers && tools/check-format && tools/check-tidy build/dev
 
 format: setup ## Rewrite the sources in the house's format
 	@tools/check-format --fix

@@ -15,6 +15,7 @@
 #error "anymps/auto.h needs the cleanup attribute of GCC or Clang"
 #endif
 
+/* What the cleanup attribute calls, one function a type; ANYMPS_AUTO names them. */
 static inline void anymps_auto_anymps_device(anymps_device **object) { anymps_device_release(*object); }
 static inline void anymps_auto_anymps_buffer(anymps_buffer **object) { anymps_buffer_release(*object); }
 static inline void anymps_auto_anymps_matrix(anymps_matrix **object) { anymps_matrix_release(*object); }

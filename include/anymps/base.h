@@ -76,6 +76,7 @@ ANYMPS_API const char *anymps_status_name(anymps_status status);
 
 /* ---- Error detail ----------------------------------------------------------------------------- */
 
+/* Bytes of the two texts below, the final zero included. */
 enum { ANYMPS_ERROR_OPERATION_SIZE = 32, ANYMPS_ERROR_MESSAGE_SIZE = 256 };
 
 /*
@@ -175,6 +176,7 @@ typedef enum anymps_log_level {
     ANYMPS_LOG_LEVEL_FORCE32 = 0x7fffffff
 } anymps_log_level;
 
+/* Receives one message without a newline; `message` lives during the call. */
 typedef void (*anymps_log_callback)(void *context, anymps_log_level level, const char *message);
 
 /*

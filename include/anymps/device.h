@@ -18,6 +18,7 @@ extern "C" {
 /* One opened device; counted. */
 typedef struct anymps_device anymps_device;
 
+/* What kind of processor runs the kernels. */
 typedef enum anymps_backend {
     ANYMPS_BACKEND_CPU = 1,
     ANYMPS_BACKEND_METAL = 2,

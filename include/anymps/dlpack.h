@@ -25,6 +25,7 @@
 extern "C" {
 #endif
 
+/* DLPack's own structs, defined in dlpack/dlpack.h. */
 struct DLTensor;
 struct DLManagedTensor;
 struct DLManagedTensorVersioned;

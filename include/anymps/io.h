@@ -18,6 +18,7 @@ extern "C" {
 
 typedef struct anymps_file anymps_file; /* an opened file of tensors; counted */
 
+/* Most dimensions of a tensor that a file may hold. */
 enum { ANYMPS_FILE_MAX_RANK = 8 };
 
 /* What a tensor of a file is. `name` lives as long as the file. */

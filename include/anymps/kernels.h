@@ -163,10 +163,11 @@ typedef struct anymps_matmul_desc {
     { .struct_size = sizeof(anymps_matmul_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,        \
       .interior = ANYMPS_ALL, .alpha = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   matmul. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_create(anymps_device *device,
                                                               const anymps_matmul_desc *desc,
                                                               anymps_kernel **kernel);
-/* `range` may be NULL. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status
 anymps_matmul_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
                      anymps_matrix *left, anymps_matrix *right, anymps_matrix *result,
@@ -204,6 +205,8 @@ typedef struct anymps_matrix_vector_desc {
     { .struct_size = sizeof(anymps_matrix_vector_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, \
       .alpha = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   matrix_vector. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status
 anymps_matrix_vector_create(anymps_device *device, const anymps_matrix_vector_desc *desc,
                             anymps_kernel **kernel);
@@ -274,6 +277,8 @@ typedef struct anymps_neuron_desc {
     { .struct_size = sizeof(anymps_neuron_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,        \
       .alpha = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   neuron. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_create(anymps_device *device,
                                                               const anymps_neuron_desc *desc,
                                                               anymps_kernel **kernel);
@@ -319,6 +324,8 @@ typedef struct anymps_fully_connected_desc {
     { .struct_size = sizeof(anymps_fully_connected_desc), .rows = ANYMPS_ALL,                      \
       .inputs = ANYMPS_ALL, .outputs = ANYMPS_ALL, .alpha = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   fully_connected. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status
 anymps_fully_connected_create(anymps_device *device, const anymps_fully_connected_desc *desc,
                               anymps_kernel **kernel);
@@ -358,6 +365,8 @@ typedef struct anymps_softmax_desc {
     { .struct_size = sizeof(anymps_softmax_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,       \
       .scale = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   softmax. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_create(anymps_device *device,
                                                                const anymps_softmax_desc *desc,
                                                                anymps_kernel **kernel);
@@ -368,6 +377,8 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax(const anymps_softmax_des
                                                         anymps_matrix *source,
                                                         anymps_matrix *result);
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   log_softmax. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax_create(anymps_device *device,
                                                                    const anymps_softmax_desc *desc,
                                                                    anymps_kernel **kernel);
@@ -416,6 +427,8 @@ typedef struct anymps_norm_desc {
     { .struct_size = sizeof(anymps_norm_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,          \
       .epsilon = 1e-5 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   rms_norm. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_create(anymps_device *device,
                                                                 const anymps_norm_desc *desc,
                                                                 anymps_kernel **kernel);
@@ -430,6 +443,8 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm(const anymps_norm_desc 
                                                          anymps_vector *bias,
                                                          anymps_matrix *result);
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   layer_norm. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_create(anymps_device *device,
                                                                   const anymps_norm_desc *desc,
                                                                   anymps_kernel **kernel);
@@ -476,6 +491,8 @@ typedef struct anymps_lora_desc {
 } anymps_lora_desc;
 #define ANYMPS_LORA_DESC_INIT { .struct_size = sizeof(anymps_lora_desc), .scale = 1.0 }
 
+/* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
+   lora. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_create(anymps_device *device,
                                                             const anymps_lora_desc *desc,
                                                             anymps_kernel **kernel);

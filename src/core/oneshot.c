@@ -260,9 +260,9 @@ anymps_status amps_oneshot_begin(anymps_device *device, amps_operator op, const 
 /* Gives a command buffer back for the next call; those beyond SPARE_COUNT go. */
 static void keep_spare(struct amps_oneshot *own, anymps_command_buffer *command_buffer)
 {
-    (void)anymps_command_buffer_reset(command_buffer);
+    const bool empty = anymps_command_buffer_reset(command_buffer) == ANYMPS_OK;
     (void)pthread_mutex_lock(&own->lock);
-    const bool kept = own->spare_count < SPARE_COUNT;
+    const bool kept = empty && own->spare_count < SPARE_COUNT;
     if (kept) {
         own->spare[own->spare_count++] = command_buffer;
     }

@@ -225,7 +225,7 @@ anymps_status amps_call_batch(amps_call *call, size_t result)
         ANYMPS_TRY(apply_batch(call, i, all));
     }
     /* A result of one matrix is written once; a result that "serves all" would be written many times. */
-    ANYMPS_FAIL_IF(call->batch > 1 && call->views[result].matrix_bytes == 0, ANYMPS_SHAPE_MISMATCH,
+    ANYMPS_FAIL_IF(call->batch > 1 && have == 1, ANYMPS_SHAPE_MISMATCH,
                    "%s: the batch has %zu matrices, %s has 1", call->name, call->batch, call->roles[result]);
     return ANYMPS_OK;
 }

@@ -71,7 +71,9 @@ static double outer(const neuron_case *of, double prelu, double s)
     case ANYMPS_NEURON_SOFT_SIGN: return s / (1.0 + fabs(s));
     case ANYMPS_NEURON_ELU: return s >= 0.0 ? s : a * expm1(s);
     case ANYMPS_NEURON_PRELU: return s >= 0.0 ? s : prelu * s;
-    case ANYMPS_NEURON_RELUN: return s >= 0.0 ? (s < b ? s : b) : (a * s < b ? a * s : b);
+    case ANYMPS_NEURON_RELUN:
+        s = s >= 0.0 ? s : a * s;
+        return s > b ? b : s; /* NaN stays */
     case ANYMPS_NEURON_POWER: return pow(s, c);
     case ANYMPS_NEURON_EXPONENTIAL: return pow(c, s);
     case ANYMPS_NEURON_LOGARITHM: return log(s) / log(c);
