@@ -10,9 +10,9 @@ kernel void copy_bytes(device const uchar *source [[buffer(0)]],
                        device uchar *destination [[buffer(1)]],
                        constant bytes_params &p [[buffer(2)]],
                        uint3 group [[threadgroup_position_in_grid]],
-                       uint thread [[thread_index_in_threadgroup]])
+                       uint index [[thread_index_in_threadgroup]])
 {
-    const ulong i = ulong(group.x) * 256 + thread;
+    const ulong i = ulong(group.x) * 256 + index;
     if (i < p.length) {
         destination[p.destination_offset + i] = source[p.source_offset + i];
     }

@@ -18,14 +18,14 @@ struct lora_params {
 template <typename io>
 static inline void lora_tile(device const uchar *source, device const uchar *weights, device const uchar *down,
                              device const uchar *up, device uchar *result, constant lora_params &p,
-                             threadgroup float *product, threadgroup float *partial, uint3 group, uint thread)
+                             threadgroup float *product, threadgroup float *partial, uint3 group, uint index)
 {
     const ulong x = ulong(group.z) * p.source_matrix;
     const ulong a = ulong(group.z) * p.down_matrix;
     const ulong b = ulong(group.z) * p.up_matrix;
     const ulong w = ulong(group.z) * p.weights_matrix;
-    const uint i = group.y * 4 + thread / 64;
-    const uint j = group.x * 64 + thread % 64;
+    const uint i = group.y * 4 + index / 64;
+    const uint j = group.x * 64 + index % 64;
     const bool mine = i < p.rows && j < p.outputs;
     float base = 0.0f;
     if (mine && p.has_weights != 0) {
@@ -39,29 +39,29 @@ static inline void lora_tile(device const uchar *source, device const uchar *wei
         const uint ranks = min(p.rank - first, 64u);
         const uint pairs = 4 * ranks;   // (row, rank)
         const uint slices = 256 / pairs; // threads that share one pair
-        const uint pair = thread % pairs;
+        const uint pair = index % pairs;
         const uint row = group.y * 4 + pair / ranks;
         const uint rank = first + pair % ranks;
         float sum = 0.0f;
-        if (thread < pairs * slices && row < p.rows) {
-            for (uint k = thread / pairs; k < p.inputs; k += slices) {
+        if (index < pairs * slices && row < p.rows) {
+            for (uint k = index / pairs; k < p.inputs; k += slices) {
                 sum = fma(io::load(source, x + ulong(row) * p.source_row + k),
                           io::load(down, a + ulong(k) * p.down_row + ulong(rank) * p.down_column), sum);
             }
         }
-        partial[thread] = sum;
+        partial[index] = sum;
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        if (thread < pairs) {
-            float whole = partial[thread];
+        if (index < pairs) {
+            float whole = partial[index];
             for (uint slice = 1; slice < slices; slice++) {
-                whole += partial[slice * pairs + thread];
+                whole += partial[slice * pairs + index];
             }
-            product[thread] = whole;
+            product[index] = whole;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         if (mine) {
             for (uint q = 0; q < ranks; q++) {
-                delta = fma(product[thread / 64 * ranks + q],
+                delta = fma(product[index / 64 * ranks + q],
                             io::load(up, b + ulong(first + q) * p.up_row + ulong(j) * p.up_column), delta);
             }
         }
@@ -84,11 +84,11 @@ kernel void lora_f32(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant lora_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]])
+                    uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float product[256];
     threadgroup float partial[256];
-    lora_tile<f32_io>(source, weights, down, up, result, p, product, partial, group, thread);
+    lora_tile<f32_io>(source, weights, down, up, result, p, product, partial, group, index);
 }
 
 kernel void lora_f16(device const uchar *source [[buffer(0)]],
@@ -98,11 +98,11 @@ kernel void lora_f16(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant lora_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]])
+                    uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float product[256];
     threadgroup float partial[256];
-    lora_tile<f16_io>(source, weights, down, up, result, p, product, partial, group, thread);
+    lora_tile<f16_io>(source, weights, down, up, result, p, product, partial, group, index);
 }
 
 kernel void lora_bf16(device const uchar *source [[buffer(0)]],
@@ -112,9 +112,9 @@ kernel void lora_bf16(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant lora_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]])
+                    uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float product[256];
     threadgroup float partial[256];
-    lora_tile<bf16_io>(source, weights, down, up, result, p, product, partial, group, thread);
+    lora_tile<bf16_io>(source, weights, down, up, result, p, product, partial, group, index);
 }

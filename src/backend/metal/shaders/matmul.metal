@@ -18,12 +18,12 @@ struct matmul_params {
 // threads walk along the direction in which memory is contiguous.
 template <typename left_io, typename right_io>
 static inline void load_tiles(device const uchar *left, device const uchar *right, constant matmul_params &p,
-                              threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint thread,
+                              threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint index,
                               uint first)
 {
     const ulong l = ulong(group.z) * p.left_matrix;
     const ulong r = ulong(group.z) * p.right_matrix;
-    for (uint at = thread; at < 512; at += 128) {
+    for (uint at = index; at < 512; at += 128) {
         const uint i = p.left_column == 1 ? at / 16 : at % 32;
         const uint k = p.left_column == 1 ? at % 16 : at / 32;
         const uint row = group.y * 32 + i;
@@ -31,7 +31,7 @@ static inline void load_tiles(device const uchar *left, device const uchar *righ
         left_tile[i * 16 + k] =
             inside ? left_io::load(left, l + ulong(row) * p.left_row + ulong(first + k) * p.left_column) : 0.0f;
     }
-    for (uint at = thread; at < 512; at += 128) {
+    for (uint at = index; at < 512; at += 128) {
         const uint k = p.right_column == 1 ? at / 32 : at % 16;
         const uint j = p.right_column == 1 ? at % 32 : at / 16;
         const uint column = group.x * 32 + j;
@@ -66,16 +66,16 @@ static inline void finish(device const uchar *bias, device const uchar *prelu, d
 template <typename left_io, typename right_io, typename result_io>
 static inline void matmul_tile(device const uchar *left, device const uchar *right, device const uchar *bias,
                                device const uchar *prelu, device uchar *result, constant matmul_params &p,
-                               threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint thread)
+                               threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint index)
 {
-    const uint j = thread % 32;
-    const uint top = thread / 32 * 8;
+    const uint j = index % 32;
+    const uint top = index / 32 * 8;
     float sum[8];
     for (uint i = 0; i < 8; i++) {
         sum[i] = 0.0f;
     }
     for (uint first = 0; first < p.interior; first += 16) {
-        load_tiles<left_io, right_io>(left, right, p, left_tile, right_tile, group, thread, first);
+        load_tiles<left_io, right_io>(left, right, p, left_tile, right_tile, group, index, first);
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint k = 0; k < 16; k++) {
             const float r = right_tile[k * 32 + j];
@@ -97,11 +97,11 @@ kernel void matmul_f32_f32(device const uchar *left [[buffer(0)]],
                            device uchar *result [[buffer(4)]],
                            constant matmul_params &p [[buffer(5)]],
                            uint3 group [[threadgroup_position_in_grid]],
-                           uint thread [[thread_index_in_threadgroup]])
+                           uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<f32_io, f32_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<f32_io, f32_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_f16_f16(device const uchar *left [[buffer(0)]],
@@ -111,11 +111,11 @@ kernel void matmul_f16_f16(device const uchar *left [[buffer(0)]],
                            device uchar *result [[buffer(4)]],
                            constant matmul_params &p [[buffer(5)]],
                            uint3 group [[threadgroup_position_in_grid]],
-                           uint thread [[thread_index_in_threadgroup]])
+                           uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<f16_io, f16_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<f16_io, f16_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_f16_f32(device const uchar *left [[buffer(0)]],
@@ -125,11 +125,11 @@ kernel void matmul_f16_f32(device const uchar *left [[buffer(0)]],
                            device uchar *result [[buffer(4)]],
                            constant matmul_params &p [[buffer(5)]],
                            uint3 group [[threadgroup_position_in_grid]],
-                           uint thread [[thread_index_in_threadgroup]])
+                           uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<f16_io, f16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<f16_io, f16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_bf16_bf16(device const uchar *left [[buffer(0)]],
@@ -139,11 +139,11 @@ kernel void matmul_bf16_bf16(device const uchar *left [[buffer(0)]],
                              device uchar *result [[buffer(4)]],
                              constant matmul_params &p [[buffer(5)]],
                              uint3 group [[threadgroup_position_in_grid]],
-                             uint thread [[thread_index_in_threadgroup]])
+                             uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<bf16_io, bf16_io, bf16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<bf16_io, bf16_io, bf16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_bf16_f32(device const uchar *left [[buffer(0)]],
@@ -153,11 +153,11 @@ kernel void matmul_bf16_f32(device const uchar *left [[buffer(0)]],
                             device uchar *result [[buffer(4)]],
                             constant matmul_params &p [[buffer(5)]],
                             uint3 group [[threadgroup_position_in_grid]],
-                            uint thread [[thread_index_in_threadgroup]])
+                            uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<bf16_io, bf16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<bf16_io, bf16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_i8_f32(device const uchar *left [[buffer(0)]],
@@ -167,11 +167,11 @@ kernel void matmul_i8_f32(device const uchar *left [[buffer(0)]],
                           device uchar *result [[buffer(4)]],
                           constant matmul_params &p [[buffer(5)]],
                           uint3 group [[threadgroup_position_in_grid]],
-                          uint thread [[thread_index_in_threadgroup]])
+                          uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<i8_io, i8_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<i8_io, i8_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_i8_f16(device const uchar *left [[buffer(0)]],
@@ -181,11 +181,11 @@ kernel void matmul_i8_f16(device const uchar *left [[buffer(0)]],
                           device uchar *result [[buffer(4)]],
                           constant matmul_params &p [[buffer(5)]],
                           uint3 group [[threadgroup_position_in_grid]],
-                          uint thread [[thread_index_in_threadgroup]])
+                          uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<i8_io, i8_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<i8_io, i8_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }
 
 kernel void matmul_i16_f32(device const uchar *left [[buffer(0)]],
@@ -195,9 +195,9 @@ kernel void matmul_i16_f32(device const uchar *left [[buffer(0)]],
                            device uchar *result [[buffer(4)]],
                            constant matmul_params &p [[buffer(5)]],
                            uint3 group [[threadgroup_position_in_grid]],
-                           uint thread [[thread_index_in_threadgroup]])
+                           uint index [[thread_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
-    matmul_tile<i16_io, i16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, thread);
+    matmul_tile<i16_io, i16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile, group, index);
 }

@@ -170,26 +170,26 @@ kernel void matmul_i8_i32(device const uchar *left [[buffer(0)]],
                           device uchar *result [[buffer(2)]],
                           constant integer_params &p [[buffer(3)]],
                           uint3 group [[threadgroup_position_in_grid]],
-                          uint thread [[thread_index_in_threadgroup]])
+                          uint index [[thread_index_in_threadgroup]])
 {
     threadgroup int left_tile[512];
     threadgroup int right_tile[512];
     device const char *l = (device const char *)left + ulong(group.z) * p.left_matrix;
     device const char *r = (device const char *)right + ulong(group.z) * p.right_matrix;
-    const uint j = thread % 32;
-    const uint top = thread / 32 * 8;
+    const uint j = index % 32;
+    const uint top = index / 32 * 8;
     uint sum[8];
     for (uint i = 0; i < 8; i++) {
         sum[i] = 0;
     }
     for (uint first = 0; first < p.interior; first += 16) {
-        for (uint at = thread; at < 512; at += 128) {
+        for (uint at = index; at < 512; at += 128) {
             const uint row = group.y * 32 + at / 16;
             const uint k = first + at % 16;
             const bool inside = row < p.rows && k < p.interior;
             left_tile[at] = inside ? int(l[ulong(row) * p.left_row + ulong(k) * p.left_column]) : 0;
         }
-        for (uint at = thread; at < 512; at += 128) {
+        for (uint at = index; at < 512; at += 128) {
             const uint k = first + at / 32;
             const uint column = group.x * 32 + at % 32;
             const bool inside = column < p.columns && k < p.interior;

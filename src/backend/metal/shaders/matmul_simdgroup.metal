@@ -18,12 +18,12 @@ struct matmul_params {
 // threads walk along the direction in which memory is contiguous.
 template <typename left_io, typename right_io>
 static inline void load_tiles(device const uchar *left, device const uchar *right, constant matmul_params &p,
-                              threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint thread,
+                              threadgroup float *left_tile, threadgroup float *right_tile, uint3 group, uint index,
                               uint first)
 {
     const ulong l = ulong(group.z) * p.left_matrix;
     const ulong r = ulong(group.z) * p.right_matrix;
-    for (uint at = thread; at < 512; at += 128) {
+    for (uint at = index; at < 512; at += 128) {
         const uint i = p.left_column == 1 ? at / 16 : at % 32;
         const uint k = p.left_column == 1 ? at % 16 : at / 32;
         const uint row = group.y * 32 + i;
@@ -31,7 +31,7 @@ static inline void load_tiles(device const uchar *left, device const uchar *righ
         left_tile[i * 16 + k] =
             inside ? left_io::load(left, l + ulong(row) * p.left_row + ulong(first + k) * p.left_column) : 0.0f;
     }
-    for (uint at = thread; at < 512; at += 128) {
+    for (uint at = index; at < 512; at += 128) {
         const uint k = p.right_column == 1 ? at / 32 : at % 16;
         const uint j = p.right_column == 1 ? at % 32 : at / 16;
         const uint column = group.x * 32 + j;
@@ -67,7 +67,7 @@ template <typename left_io, typename right_io, typename result_io>
 static inline void matmul_tile(device const uchar *left, device const uchar *right, device const uchar *bias,
                                device const uchar *prelu, device uchar *result, constant matmul_params &p,
                                threadgroup float *left_tile, threadgroup float *right_tile,
-                               threadgroup float *result_tile, uint3 group, uint thread, uint simd)
+                               threadgroup float *result_tile, uint3 group, uint index, uint simd)
 {
     const uint top = simd / 2 * 16;
     const uint from = simd % 2 * 16;
@@ -78,7 +78,7 @@ static inline void matmul_tile(device const uchar *left, device const uchar *rig
         }
     }
     for (uint first = 0; first < p.interior; first += 16) {
-        load_tiles<left_io, right_io>(left, right, p, left_tile, right_tile, group, thread, first);
+        load_tiles<left_io, right_io>(left, right, p, left_tile, right_tile, group, index, first);
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint k = 0; k < 16; k += 8) {
             simdgroup_float8x8 l[2], r[2];
@@ -100,7 +100,7 @@ static inline void matmul_tile(device const uchar *left, device const uchar *rig
         }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint at = thread; at < 1024; at += 128) {
+    for (uint at = index; at < 1024; at += 128) {
         finish<result_io>(bias, prelu, result, p, group, at / 32, at % 32, result_tile[at]);
     }
 }
@@ -112,14 +112,14 @@ kernel void matmul_simdgroup_f32_f32(device const uchar *left [[buffer(0)]],
                                      device uchar *result [[buffer(4)]],
                                      constant matmul_params &p [[buffer(5)]],
                                      uint3 group [[threadgroup_position_in_grid]],
-                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint index [[thread_index_in_threadgroup]],
                                      uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<f32_io, f32_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_f16_f16(device const uchar *left [[buffer(0)]],
@@ -129,14 +129,14 @@ kernel void matmul_simdgroup_f16_f16(device const uchar *left [[buffer(0)]],
                                      device uchar *result [[buffer(4)]],
                                      constant matmul_params &p [[buffer(5)]],
                                      uint3 group [[threadgroup_position_in_grid]],
-                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint index [[thread_index_in_threadgroup]],
                                      uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<f16_io, f16_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_f16_f32(device const uchar *left [[buffer(0)]],
@@ -146,14 +146,14 @@ kernel void matmul_simdgroup_f16_f32(device const uchar *left [[buffer(0)]],
                                      device uchar *result [[buffer(4)]],
                                      constant matmul_params &p [[buffer(5)]],
                                      uint3 group [[threadgroup_position_in_grid]],
-                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint index [[thread_index_in_threadgroup]],
                                      uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<f16_io, f16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_bf16_bf16(device const uchar *left [[buffer(0)]],
@@ -163,14 +163,14 @@ kernel void matmul_simdgroup_bf16_bf16(device const uchar *left [[buffer(0)]],
                                        device uchar *result [[buffer(4)]],
                                        constant matmul_params &p [[buffer(5)]],
                                        uint3 group [[threadgroup_position_in_grid]],
-                                       uint thread [[thread_index_in_threadgroup]],
+                                       uint index [[thread_index_in_threadgroup]],
                                        uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<bf16_io, bf16_io, bf16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_bf16_f32(device const uchar *left [[buffer(0)]],
@@ -180,14 +180,14 @@ kernel void matmul_simdgroup_bf16_f32(device const uchar *left [[buffer(0)]],
                                       device uchar *result [[buffer(4)]],
                                       constant matmul_params &p [[buffer(5)]],
                                       uint3 group [[threadgroup_position_in_grid]],
-                                      uint thread [[thread_index_in_threadgroup]],
+                                      uint index [[thread_index_in_threadgroup]],
                                       uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<bf16_io, bf16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_i8_f32(device const uchar *left [[buffer(0)]],
@@ -197,14 +197,14 @@ kernel void matmul_simdgroup_i8_f32(device const uchar *left [[buffer(0)]],
                                     device uchar *result [[buffer(4)]],
                                     constant matmul_params &p [[buffer(5)]],
                                     uint3 group [[threadgroup_position_in_grid]],
-                                    uint thread [[thread_index_in_threadgroup]],
+                                    uint index [[thread_index_in_threadgroup]],
                                     uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<i8_io, i8_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_i8_f16(device const uchar *left [[buffer(0)]],
@@ -214,14 +214,14 @@ kernel void matmul_simdgroup_i8_f16(device const uchar *left [[buffer(0)]],
                                     device uchar *result [[buffer(4)]],
                                     constant matmul_params &p [[buffer(5)]],
                                     uint3 group [[threadgroup_position_in_grid]],
-                                    uint thread [[thread_index_in_threadgroup]],
+                                    uint index [[thread_index_in_threadgroup]],
                                     uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<i8_io, i8_io, f16_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }
 
 kernel void matmul_simdgroup_i16_f32(device const uchar *left [[buffer(0)]],
@@ -231,12 +231,12 @@ kernel void matmul_simdgroup_i16_f32(device const uchar *left [[buffer(0)]],
                                      device uchar *result [[buffer(4)]],
                                      constant matmul_params &p [[buffer(5)]],
                                      uint3 group [[threadgroup_position_in_grid]],
-                                     uint thread [[thread_index_in_threadgroup]],
+                                     uint index [[thread_index_in_threadgroup]],
                                      uint simd [[simdgroup_index_in_threadgroup]])
 {
     threadgroup float left_tile[512];
     threadgroup float right_tile[512];
     threadgroup float result_tile[1024];
     matmul_tile<i16_io, i16_io, f32_io>(left, right, bias, prelu, result, p, left_tile, right_tile,
-                                    result_tile, group, thread, simd);
+                                    result_tile, group, index, simd);
 }

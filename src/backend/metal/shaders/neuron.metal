@@ -14,9 +14,9 @@ struct neuron_params {
 
 template <typename io>
 static inline void neuron_element(device const uchar *source, device const uchar *bias, device const uchar *prelu,
-                                  device uchar *result, constant neuron_params &p, uint3 group, uint thread)
+                                  device uchar *result, constant neuron_params &p, uint3 group, uint index)
 {
-    const uint j = group.x * 256 + thread;
+    const uint j = group.x * 256 + index;
     if (j >= p.columns) {
         return;
     }
@@ -33,9 +33,9 @@ kernel void neuron_f32(device const uchar *source [[buffer(0)]],
                       device uchar *result [[buffer(3)]],
                       constant neuron_params &p [[buffer(4)]],
                       uint3 group [[threadgroup_position_in_grid]],
-                      uint thread [[thread_index_in_threadgroup]])
+                      uint index [[thread_index_in_threadgroup]])
 {
-    neuron_element<f32_io>(source, bias, prelu, result, p, group, thread);
+    neuron_element<f32_io>(source, bias, prelu, result, p, group, index);
 }
 
 kernel void neuron_f16(device const uchar *source [[buffer(0)]],
@@ -44,9 +44,9 @@ kernel void neuron_f16(device const uchar *source [[buffer(0)]],
                       device uchar *result [[buffer(3)]],
                       constant neuron_params &p [[buffer(4)]],
                       uint3 group [[threadgroup_position_in_grid]],
-                      uint thread [[thread_index_in_threadgroup]])
+                      uint index [[thread_index_in_threadgroup]])
 {
-    neuron_element<f16_io>(source, bias, prelu, result, p, group, thread);
+    neuron_element<f16_io>(source, bias, prelu, result, p, group, index);
 }
 
 kernel void neuron_bf16(device const uchar *source [[buffer(0)]],
@@ -55,7 +55,7 @@ kernel void neuron_bf16(device const uchar *source [[buffer(0)]],
                       device uchar *result [[buffer(3)]],
                       constant neuron_params &p [[buffer(4)]],
                       uint3 group [[threadgroup_position_in_grid]],
-                      uint thread [[thread_index_in_threadgroup]])
+                      uint index [[thread_index_in_threadgroup]])
 {
-    neuron_element<bf16_io>(source, bias, prelu, result, p, group, thread);
+    neuron_element<bf16_io>(source, bias, prelu, result, p, group, index);
 }

@@ -19,7 +19,7 @@ struct norm_params {
 template <typename io>
 static inline void norm_row(device const uchar *source, device uchar *residual, device const uchar *weight,
                             device const uchar *bias, device uchar *result, constant norm_params &p,
-                            threadgroup float *partial, uint3 group, uint thread, uint threads, uint lane, uint simd,
+                            threadgroup float *partial, uint3 group, uint index, uint threads, uint lane, uint simd,
                             uint simds)
 {
     const ulong from = ulong(group.x) * p.source_row + ulong(group.y) * p.source_matrix;
@@ -27,7 +27,7 @@ static inline void norm_row(device const uchar *source, device uchar *residual, 
     const ulong to = ulong(group.x) * p.result_row + ulong(group.y) * p.result_matrix;
     const float inverse = 1.0f / float(p.columns);
     float mean = 0.0f;
-    for (uint j = thread; j < p.columns; j += threads) {
+    for (uint j = index; j < p.columns; j += threads) {
         float x = io::load(source, from + j);
         if (p.has_residual != 0) {
             x += io::load(residual, beside + j);
@@ -38,14 +38,14 @@ static inline void norm_row(device const uchar *source, device uchar *residual, 
     }
     mean = p.centred != 0 ? group_sum(mean, partial, lane, simd, simds) : 0.0f;
     float squares = 0.0f;
-    for (uint j = thread; j < p.columns; j += threads) {
+    for (uint j = index; j < p.columns; j += threads) {
         const float x = p.has_residual != 0 ? io::load(residual, beside + j) : io::load(source, from + j);
         const float d = x - mean;
         squares = fma(d * inverse, d, squares);
     }
     squares = group_sum(squares, partial, lane, simd, simds);
     const float deviation = precise::sqrt(squares + p.epsilon);
-    for (uint j = thread; j < p.columns; j += threads) {
+    for (uint j = index; j < p.columns; j += threads) {
         const float x = p.has_residual != 0 ? io::load(residual, beside + j) : io::load(source, from + j);
         float y = (x - mean) / deviation;
         if (p.has_weight != 0) {
@@ -65,13 +65,13 @@ kernel void norm_f32(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant norm_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]],
+                    uint index [[thread_index_in_threadgroup]],
                     uint lane [[thread_index_in_simdgroup]],
                     uint simd [[simdgroup_index_in_threadgroup]],
                     uint simds [[simdgroups_per_threadgroup]])
 {
     threadgroup float partial[64];
-    norm_row<f32_io>(source, residual, weight, bias, result, p, partial, group, thread, 256, lane, simd, simds);
+    norm_row<f32_io>(source, residual, weight, bias, result, p, partial, group, index, 256, lane, simd, simds);
 }
 
 kernel void norm_f16(device const uchar *source [[buffer(0)]],
@@ -81,13 +81,13 @@ kernel void norm_f16(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant norm_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]],
+                    uint index [[thread_index_in_threadgroup]],
                     uint lane [[thread_index_in_simdgroup]],
                     uint simd [[simdgroup_index_in_threadgroup]],
                     uint simds [[simdgroups_per_threadgroup]])
 {
     threadgroup float partial[64];
-    norm_row<f16_io>(source, residual, weight, bias, result, p, partial, group, thread, 256, lane, simd, simds);
+    norm_row<f16_io>(source, residual, weight, bias, result, p, partial, group, index, 256, lane, simd, simds);
 }
 
 kernel void norm_bf16(device const uchar *source [[buffer(0)]],
@@ -97,11 +97,11 @@ kernel void norm_bf16(device const uchar *source [[buffer(0)]],
                     device uchar *result [[buffer(4)]],
                     constant norm_params &p [[buffer(5)]],
                     uint3 group [[threadgroup_position_in_grid]],
-                    uint thread [[thread_index_in_threadgroup]],
+                    uint index [[thread_index_in_threadgroup]],
                     uint lane [[thread_index_in_simdgroup]],
                     uint simd [[simdgroup_index_in_threadgroup]],
                     uint simds [[simdgroups_per_threadgroup]])
 {
     threadgroup float partial[64];
-    norm_row<bf16_io>(source, residual, weight, bias, result, p, partial, group, thread, 256, lane, simd, simds);
+    norm_row<bf16_io>(source, residual, weight, bias, result, p, partial, group, index, 256, lane, simd, simds);
 }
