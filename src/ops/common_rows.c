@@ -111,7 +111,7 @@ anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_c
     ANYMPS_TRY(amps_call_vector(&call, "bias", bias, desc->dtype, none, true));
     ANYMPS_TRY(amps_call_matrix(&call, "result", result, desc->dtype, call.range.result, false));
     ANYMPS_TRY(amps_call_batch(&call, RESULT));
-    ANYMPS_FAIL_IF(call.batch > 1 && residual != NULL && call.views[RESIDUAL].matrix_bytes == 0, ANYMPS_SHAPE_MISMATCH,
+    ANYMPS_FAIL_IF(call.batch > 1 && residual != NULL && residual->operand.desc.matrices == 1, ANYMPS_SHAPE_MISMATCH,
                    "%s: the batch has %zu matrices, residual, which is written, has 1", call.name, call.batch);
     const size_t rows = amps_call_resolve(desc->rows, amps_call_rows(&call, SOURCE));
     const size_t columns = amps_call_resolve(desc->columns, amps_call_columns(&call, SOURCE));
