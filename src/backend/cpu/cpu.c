@@ -29,11 +29,22 @@ static const amps_cpu_op *const entries[AMPS_OP_COUNT] = {
 #undef AMPS_OPERATOR
 };
 
-const amps_row_ukr *amps_cpu_choose_rows(amps_cpu_isa isa, uint32_t features)
+const amps_row_ukr *amps_cpu_choose_rows(amps_cpu_isa isa)
 {
-    (void)isa;
-    (void)features;
-    return &amps_row_ukr_reference;
+    const struct {
+        amps_cpu_isa level;
+        const amps_row_ukr *ukr;
+    } known[] = {
+#define AMPS_ROW_UKR(name, level) {level, &amps_row_ukr_##name},
+#include "backend/cpu/ukr/ukr.def"
+#undef AMPS_ROW_UKR
+        {AMPS_CPU_ISA_BASELINE, &amps_row_ukr_reference},
+    };
+    size_t i = 0;
+    while (known[i].level > isa) {
+        i++;
+    }
+    return known[i].ukr;
 }
 
 /* ---- devices ---------------------------------------------------------------------------------- */
@@ -113,7 +124,7 @@ static anymps_status open_device(size_t index, const anymps_device_desc *desc, a
     device->isa = isa;
     device->features = amps_cpu_features(isa);
     device->caches = amps_cpu_cache_sizes();
-    device->rows = amps_cpu_choose_rows(isa, device->features);
+    device->rows = amps_cpu_choose_rows(isa);
     device->base.backend = &amps_backend_cpu;
     device->base.properties = properties_of(isa, amps_pool_threads(device->pool));
     *out = &device->base;

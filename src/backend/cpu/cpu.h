@@ -65,11 +65,8 @@ anymps_status amps_cpu_explain(amps_cpu_kernel *kernel, anymps_algorithm algorit
 /* For `supports` of operators with one type: f32, f16 or bf16. */
 anymps_status amps_cpu_supports_floating(const char *name, const anymps_dtype *dtypes, size_t count);
 
-/* Microkernels without an instruction set of their own, in plain C (row_reference.c). */
-extern const amps_row_ukr amps_row_ukr_reference;
-
-/* The best row microkernels that the device's cap allows. */
-const amps_row_ukr *amps_cpu_choose_rows(amps_cpu_isa isa, uint32_t features);
+/* The best row microkernels that the cap allows. */
+const amps_row_ukr *amps_cpu_choose_rows(amps_cpu_isa isa);
 
 /* Address of row i of matrix b of a view. */
 static inline unsigned char *amps_view_row(const amps_view *view, size_t b, size_t i)

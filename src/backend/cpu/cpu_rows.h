@@ -54,6 +54,9 @@ const float *amps_row_read(const amps_row_ukr *ukr, const void *at, anymps_dtype
 float *amps_row_target(void *at, anymps_dtype dtype, float *room);
 void amps_row_write(const amps_row_ukr *ukr, const float *row, void *at, anymps_dtype dtype, size_t n);
 
+/* The row microkernels for a scale of softmax: the reference's for those that vectors do not handle. */
+const amps_row_ukr *amps_softmax_ukr(const amps_cpu_device *device, double scale);
+
 /* For amps_cpu_op.prepare: "own <name> rows__<isa>". */
 anymps_status amps_rows_prepare(amps_cpu_kernel *kernel, anymps_algorithm algorithm);
 

@@ -44,6 +44,13 @@ static void add(const float *x, const float *z, float *y, size_t n)
     }
 }
 
+static void exponential(const float *x, float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        y[j] = (float)exp((double)x[j]);
+    }
+}
+
 /* The row's largest scale*x. A NaN in the row poisons the sum later, so it need not be seen here; a row
    of only -inf gives -inf and then NaN, as the formula does. */
 static double row_maximum(const float *x, size_t n, double scale)
@@ -202,6 +209,7 @@ const amps_row_ukr amps_row_ukr_reference = {
     .f32_to_f16 = f32_to_f16,
     .f32_to_bf16 = f32_to_bf16,
     .add = add,
+    .exponential = exponential,
     .softmax = softmax,
     .log_softmax = log_softmax,
     .rms_norm = rms_norm,

@@ -26,7 +26,7 @@ static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
     const float *const x =
         amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
     float *const y = amps_row_target(to, result->dtype, buffers);
-    ukr->log_softmax(x, y, rows->columns, desc->scale);
+    amps_softmax_ukr(rows->device, desc->scale)->log_softmax(x, y, rows->columns, desc->scale);
     amps_row_write(ukr, y, to, result->dtype, rows->columns);
 }
 

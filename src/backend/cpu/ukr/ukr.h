@@ -53,10 +53,13 @@ typedef struct amps_row_ukr {
     void (*f32_to_f16)(const float *x, void *y, size_t n);
     void (*f32_to_bf16)(const float *x, void *y, size_t n);
 
+    /* y = exp(x): for the test of the exponential that softmax and the neurons share */
+    void (*exponential)(const float *x, float *y, size_t n);
+
     /* y = x + z */
     void (*add)(const float *x, const float *z, float *y, size_t n);
 
-    /* One row with its scale as double; bounds in kernels.h. */
+    /* One row, |scale| in [2^-60, 2^60] or 0 (the reference: any); bounds in kernels.h. */
     void (*softmax)(const float *x, float *y, size_t n, double scale);
     void (*log_softmax)(const float *x, float *y, size_t n, double scale);
 
@@ -70,5 +73,12 @@ typedef struct amps_row_ukr {
     void (*neuron)(const amps_neuron_params *params, const float *x, const float *bias,
                    const float *prelu, float *y, size_t n);
 } amps_row_ukr;
+
+/* Plain loops over libm in double (row_reference.c). */
+extern const amps_row_ukr amps_row_ukr_reference;
+
+#define AMPS_ROW_UKR(name, level) extern const amps_row_ukr amps_row_ukr_##name;
+#include "backend/cpu/ukr/ukr.def"
+#undef AMPS_ROW_UKR
 
 #endif /* AMPS_UKR_H */
