@@ -69,16 +69,21 @@ V_INLINE VF v_exp_core(VF clipped, VF low, VF *n)
 }
 
 /*
- * exp(x + low), |low| at most some units in the last place of x. Results below 2^-126 are rounded once;
- * below exp(-104) they are 0, above exp(88.73) infinity. The error over all f32 is checked by
- * tests/unit/rows.c.
+ * 2^lift * exp(x + low), |low| at most some units in the last place of x. Results below 2^-126 are rounded
+ * once; exp below exp(-104) is 0, above exp(88.73) infinity. The error over all f32 is checked by
+ * tests/unit/test_rows.c.
  */
-V_INLINE VF v_exp_sum(VF x, VF low)
+V_INLINE VF v_exp_lifted(VF x, VF low, float lift)
 {
     VF n;
     const VF clipped = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
     const VF p = v_exp_core(clipped, low, &n);
-    return v_scale(v_add(p, v_set(1.0f)), n);
+    return v_scale(v_add(p, v_set(1.0f)), lift == 0.0f ? n : v_add(n, v_set(lift)));
+}
+
+V_INLINE VF v_exp_sum(VF x, VF low)
+{
+    return v_exp_lifted(x, low, 0.0f);
 }
 
 V_INLINE VF v_exp(VF x)
@@ -190,14 +195,19 @@ V_INLINE VF v_shifted(VF x, const shift *by, int unit, VF *low)
     return t;
 }
 
+/* The terms of softmax are kept times 2^24, so that the smallest (exp(-104) = 2^-150) is not yet subnormal
+   and a result is rounded once, when the sum divides it. */
+#define TERM_LIFT 24.0f
+#define TERM_FACTOR 0x1p24
+
 V_INLINE VF v_shifted_exp(VF x, const shift *by, int unit)
 {
     VF low;
     const VF t = v_shifted(x, by, unit, &low);
-    return v_lt(t, v_set(-104.0f), v_set(0.0f), v_exp_sum(t, low));
+    return v_lt(t, v_set(-104.0f), v_set(0.0f), v_exp_lifted(t, low, TERM_LIFT));
 }
 
-/* sum_k exp(scale*(x[k] - extreme)); the terms go to y unless it is NULL. */
+/* sum_k of the lifted terms exp(scale*(x[k] - extreme)); the terms go to y if `keep`. */
 V_INLINE float exp_row(const float *x, float *y, size_t n, const shift *by, int unit, int keep)
 {
     VF sum = v_set(0.0f);
@@ -251,7 +261,7 @@ V_INLINE VF v_log_result(VF x, const shift *by, int unit, VF logarithm)
 
 V_INLINE void log_softmax_row(const float *x, float *y, size_t n, const shift *by, int unit)
 {
-    const double sum = (double)exp_row(x, NULL, n, by, unit, 0);
+    const double sum = (double)exp_row(x, NULL, n, by, unit, 0) / TERM_FACTOR;
     const VF logarithm = v_set((float)log_of(sum));
     size_t j = 0;
     for (; j + VW <= n; j += VW) {
