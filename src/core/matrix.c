@@ -23,7 +23,7 @@ size_t anymps_matrix_row_bytes(size_t columns, anymps_dtype dtype)
 /* (matrices-1)*matrix_bytes + (rows-1)*row_bytes + columns*element; 0 if there is no element. */
 static bool needed(const anymps_matrix_desc *desc, size_t row, size_t *bytes)
 {
-    size_t last_matrix, last_row, sum;
+    size_t last_matrix = 0, last_row = 0, sum = 0;
     if (desc->rows == 0 || desc->columns == 0) {
         *bytes = 0;
         return true;
@@ -114,7 +114,7 @@ static anymps_status take_vector_desc(const anymps_vector_desc *given, anymps_ma
 
 anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc, size_t *needed_bytes)
 {
-    anymps_matrix_desc own;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
     ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_desc_resolve"));
     ANYMPS_TRY(resolve(&own, needed_bytes, "matrix_desc_resolve"));
     const size_t size = amps_min(desc->struct_size, sizeof own);
@@ -125,7 +125,7 @@ anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc, size_t *neede
 
 anymps_status anymps_vector_desc_resolve(anymps_vector_desc *desc, size_t *needed_bytes)
 {
-    anymps_matrix_desc own;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
     ANYMPS_TRY(take_vector_desc(desc, &own, "vector_desc_resolve"));
     ANYMPS_TRY(resolve(&own, needed_bytes, "vector_desc_resolve"));
     desc->vectors = own.matrices;
@@ -171,9 +171,9 @@ static anymps_status make_on(anymps_device *device, const anymps_matrix_desc *de
 anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_matrix_desc *desc, anymps_matrix **matrix)
 {
     ANYMPS_FAIL_IF(matrix == NULL, ANYMPS_INVALID_ARGUMENT, "matrix_create: the matrix's address is NULL");
-    anymps_matrix_desc own;
-    size_t bytes;
-    void *made;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
+    size_t bytes = 0;
+    void *made = NULL;
     ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_create"));
     ANYMPS_TRY(resolve(&own, &bytes, "matrix_create"));
     ANYMPS_TRY(make(buffer, offset_bytes, &own, bytes, AMPS_KIND_MATRIX, "matrix_create", &made));
@@ -184,9 +184,9 @@ anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes, c
 anymps_status anymps_matrix_create_on(anymps_device *device, const anymps_matrix_desc *desc, anymps_matrix **matrix)
 {
     ANYMPS_FAIL_IF(matrix == NULL, ANYMPS_INVALID_ARGUMENT, "matrix_create_on: the matrix's address is NULL");
-    anymps_matrix_desc own;
-    size_t bytes;
-    void *made;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
+    size_t bytes = 0;
+    void *made = NULL;
     ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_create_on"));
     ANYMPS_TRY(resolve(&own, &bytes, "matrix_create_on"));
     ANYMPS_TRY(make_on(device, &own, bytes, AMPS_KIND_MATRIX, "matrix_create_on", &made));
@@ -197,9 +197,9 @@ anymps_status anymps_matrix_create_on(anymps_device *device, const anymps_matrix
 anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_vector_desc *desc, anymps_vector **vector)
 {
     ANYMPS_FAIL_IF(vector == NULL, ANYMPS_INVALID_ARGUMENT, "vector_create: the vector's address is NULL");
-    anymps_matrix_desc own;
-    size_t bytes;
-    void *made;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
+    size_t bytes = 0;
+    void *made = NULL;
     ANYMPS_TRY(take_vector_desc(desc, &own, "vector_create"));
     ANYMPS_TRY(resolve(&own, &bytes, "vector_create"));
     ANYMPS_TRY(make(buffer, offset_bytes, &own, bytes, AMPS_KIND_VECTOR, "vector_create", &made));
@@ -210,9 +210,9 @@ anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes, c
 anymps_status anymps_vector_create_on(anymps_device *device, const anymps_vector_desc *desc, anymps_vector **vector)
 {
     ANYMPS_FAIL_IF(vector == NULL, ANYMPS_INVALID_ARGUMENT, "vector_create_on: the vector's address is NULL");
-    anymps_matrix_desc own;
-    size_t bytes;
-    void *made;
+    anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
+    size_t bytes = 0;
+    void *made = NULL;
     ANYMPS_TRY(take_vector_desc(desc, &own, "vector_create_on"));
     ANYMPS_TRY(resolve(&own, &bytes, "vector_create_on"));
     ANYMPS_TRY(make_on(device, &own, bytes, AMPS_KIND_VECTOR, "vector_create_on", &made));

@@ -182,8 +182,8 @@ anymps_status amps_call_matrix(amps_call *call, const char *role, anymps_matrix 
 anymps_status amps_call_vector(amps_call *call, const char *role, anymps_vector *object, anymps_dtype dtype, anymps_origin origin,
                                bool optional)
 {
-    if (object == NULL && optional) {
-        return add(call, role, NULL, dtype, origin);
+    if (object == NULL) {
+        return optional ? add(call, role, NULL, dtype, origin) : amps_need_vector(call->name, role, object);
     }
     ANYMPS_TRY(amps_need_vector(call->name, role, object));
     ANYMPS_FAIL_IF(origin.column != 0, ANYMPS_INVALID_ARGUMENT, "%s: the origin in vector %s has column %zu, must be 0", call->name, role,
