@@ -22,17 +22,10 @@ static float load(const unsigned char *at, uint32_t type)
     float single;
     int16_t word;
     switch (type) {
-    case FAKE_F32:
-        memcpy(&single, at, sizeof single);
-        return single;
-    case FAKE_F16:
-        memcpy(&half, at, sizeof half);
-        return (float)half;
-    case FAKE_I16:
-        memcpy(&word, at, sizeof word);
-        return (float)word;
-    default:
-        return (float)(signed char)*at;
+    case FAKE_F32: memcpy(&single, at, sizeof single); return single;
+    case FAKE_F16: memcpy(&half, at, sizeof half); return (float)half;
+    case FAKE_I16: memcpy(&word, at, sizeof word); return (float)word;
+    default: return (float)(signed char)*at;
     }
 }
 
@@ -95,8 +88,7 @@ static float dot(const float *x, const float *y, size_t n)
     float rest = 0;
     for (; k < n; k++)
         rest += x[k] * y[k];
-    return ((block[0] + block[4]) + (block[1] + block[5])) + ((block[2] + block[6]) + (block[3] + block[7])) +
-           rest;
+    return ((block[0] + block[4]) + (block[1] + block[5])) + ((block[2] + block[6]) + (block[3] + block[7])) + rest;
 }
 
 static float activate(const fake_arithmetic *work, float slope, float x);
@@ -167,39 +159,23 @@ static float activate(const fake_arithmetic *work, float slope, float x)
 {
     const float a = work->a, b = work->b, c = work->c;
     switch (work->neuron) {
-    case 1: /* ReLU */
-        return x >= 0 || isnan(x) ? x : a * x;
-    case 2: /* linear */
-        return a * x + b;
-    case 3: /* sigmoid */
-        return 1.0f / (1.0f + expf(-x));
-    case 4: /* hard sigmoid */
-        return isnan(x) ? x : clamp(a * x + b, 0, 1);
-    case 5: /* tanh */
-        return a * tanhf(b * x);
-    case 6: /* absolute */
-        return fabsf(x);
+    case 1: /* ReLU */ return x >= 0 || isnan(x) ? x : a * x;
+    case 2: /* linear */ return a * x + b;
+    case 3: /* sigmoid */ return 1.0f / (1.0f + expf(-x));
+    case 4: /* hard sigmoid */ return isnan(x) ? x : clamp(a * x + b, 0, 1);
+    case 5: /* tanh */ return a * tanhf(b * x);
+    case 6: /* absolute */ return fabsf(x);
     case 7: /* soft plus, without overflow of the exponential */
         return a * (b * x > 30.0f ? b * x : log1pf(expf(b * x)));
-    case 8: /* soft sign */
-        return x / (1.0f + fabsf(x));
-    case 9: /* ELU */
-        return x >= 0 || isnan(x) ? x : a * expm1f(x);
-    case 10: /* PReLU */
-        return x >= 0 || isnan(x) ? x : slope * x;
-    case 11: /* ReLUN */
-        x = x >= 0 || isnan(x) ? x : a * x;
-        return x > b ? b : x;
-    case 12: /* power */
-        return powf(a * x + b, c);
-    case 13: /* exponential */
-        return powf(c, a * x + b);
-    case 14: /* logarithm */
-        return logf(a * x + b) / logf(c);
-    case 15: /* GeLU */
-        return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-    default:
-        return x;
+    case 8: /* soft sign */ return x / (1.0f + fabsf(x));
+    case 9: /* ELU */ return x >= 0 || isnan(x) ? x : a * expm1f(x);
+    case 10: /* PReLU */ return x >= 0 || isnan(x) ? x : slope * x;
+    case 11: /* ReLUN */ x = x >= 0 || isnan(x) ? x : a * x; return x > b ? b : x;
+    case 12: /* power */ return powf(a * x + b, c);
+    case 13: /* exponential */ return powf(c, a * x + b);
+    case 14: /* logarithm */ return logf(a * x + b) / logf(c);
+    case 15: /* GeLU */ return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    default: return x;
     }
 }
 
@@ -222,16 +198,10 @@ void fake_compute(const fake_arithmetic *work, unsigned char *const bases[FAKE_M
     for (size_t b = 0; b < work->batch; b++) {
         switch (work->kind) {
         case FAKE_PRODUCT:
-        case FAKE_LAYER:
-            product(work, bases, b);
-            break;
+        case FAKE_LAYER: product(work, bases, b); break;
         case FAKE_SOFTMAX:
-        case FAKE_LOG_SOFTMAX:
-            softmax(work, bases, b);
-            break;
-        default:
-            neuron(work, bases, b);
-            break;
+        case FAKE_LOG_SOFTMAX: softmax(work, bases, b); break;
+        default: neuron(work, bases, b); break;
         }
     }
 }

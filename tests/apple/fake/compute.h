@@ -11,12 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    FAKE_F32 = 0x10000020,
-    FAKE_F16 = 0x10000010,
-    FAKE_I8 = 0x20000008,
-    FAKE_I16 = 0x20000010
-};
+enum { FAKE_F32 = 0x10000020, FAKE_F16 = 0x10000010, FAKE_I8 = 0x20000008, FAKE_I16 = 0x20000010 };
 
 /* Element (i, j) of matrix b is at base + b*matrix_bytes + i*row_bytes + j*element size. */
 typedef struct fake_view {

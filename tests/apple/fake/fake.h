@@ -13,29 +13,29 @@
 
 /* Since the process began. `messages` and `objects_made` count what the calling thread did. */
 typedef struct fake_counts {
-    uint64_t messages;           /* through objc_msgSend and objc_msgSend_stret */
-    uint64_t objects_made;       /* by this thread, inside the stand-in included */
-    uint64_t objects_live;       /* of the process */
-    uint64_t command_buffers;    /* made by the process */
-    uint64_t commits;            /* of the process */
-    uint64_t mps_encodes;        /* MPS kernels encoded, of the process */
-    uint64_t dispatches;         /* compute dispatches encoded, of the process */
-    uint64_t buffer_bytes_live;  /* of all buffers, of the process */
+    uint64_t messages;          /* through objc_msgSend and objc_msgSend_stret */
+    uint64_t objects_made;      /* by this thread, inside the stand-in included */
+    uint64_t objects_live;      /* of the process */
+    uint64_t command_buffers;   /* made by the process */
+    uint64_t commits;           /* of the process */
+    uint64_t mps_encodes;       /* MPS kernels encoded, of the process */
+    uint64_t dispatches;        /* compute dispatches encoded, of the process */
+    uint64_t buffer_bytes_live; /* of all buffers, of the process */
 } fake_counts;
 
 /* What the stand-in does beyond computing. All off (0) at first unless a variable of the environment says so. */
 typedef enum fake_option {
-    FAKE_DELAY_US,       /* before a committed buffer runs (FAKE_METAL_DELAY_US; 50 at first) */
-    FAKE_EMPTY_KERNELS,  /* work is recorded, checked and never computed: for measuring the host side */
-    FAKE_FAIL_CREATE,    /* n > 0: the n-th creation from now gives nil; 0: none. Counts down to 0 */
-    FAKE_FAIL_COMMIT,    /* n > 0: the n-th commit from now ends with an error; its work does not run */
-    FAKE_ERROR_CODE,     /* the MTLCommandBufferError of that failure (1: internal, 8: memory, 11: removed) */
-    FAKE_MPS_SUPPORT,    /* 1: MPSSupportsMTLDevice says yes (1 at first; FAKE_METAL_NO_MPS=1: 0) */
-    FAKE_FAMILY,         /* highest Apple family answered yes to, 1007 … (FAKE_METAL_FAMILY; 1009 at first) */
-    FAKE_OS_MAJOR,       /* NSProcessInfo (FAKE_METAL_OS, "14.4"; 15.0 at first) */
+    FAKE_DELAY_US,      /* before a committed buffer runs (FAKE_METAL_DELAY_US; 50 at first) */
+    FAKE_EMPTY_KERNELS, /* work is recorded, checked and never computed: for measuring the host side */
+    FAKE_FAIL_CREATE,   /* n > 0: the n-th creation from now gives nil; 0: none. Counts down to 0 */
+    FAKE_FAIL_COMMIT,   /* n > 0: the n-th commit from now ends with an error; its work does not run */
+    FAKE_ERROR_CODE,    /* the MTLCommandBufferError of that failure (1: internal, 8: memory, 11: removed) */
+    FAKE_MPS_SUPPORT,   /* 1: MPSSupportsMTLDevice says yes (1 at first; FAKE_METAL_NO_MPS=1: 0) */
+    FAKE_FAMILY,        /* highest Apple family answered yes to, 1007 … (FAKE_METAL_FAMILY; 1009 at first) */
+    FAKE_OS_MAJOR,      /* NSProcessInfo (FAKE_METAL_OS, "14.4"; 15.0 at first) */
     FAKE_OS_MINOR,
-    FAKE_THREAD_ORDER,   /* of shader threads: 0 ascending, 1 descending, else a seed (FAKE_METAL_ORDER) */
-    FAKE_MAX_BUFFER,     /* maxBufferLength, bytes (2^32 at first) */
+    FAKE_THREAD_ORDER, /* of shader threads: 0 ascending, 1 descending, else a seed (FAKE_METAL_ORDER) */
+    FAKE_MAX_BUFFER,   /* maxBufferLength, bytes (2^32 at first) */
     FAKE_OPTION_COUNT
 } fake_option;
 

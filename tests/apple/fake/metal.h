@@ -17,7 +17,7 @@
 /* ---- Metal ------------------------------------------------------------------------------------ */
 
 @interface FakeDevice : NSObject <MTLDevice> {
-@public
+  @public
     NSString *name;
     unsigned number;
     bool unified;
@@ -26,7 +26,7 @@
 @end
 
 @interface FakeBuffer : NSObject <MTLBuffer> {
-@public
+  @public
     FakeDevice *device;
     NSUInteger length;
     NSUInteger options;
@@ -64,7 +64,7 @@ struct fake_operation {
 };
 
 @interface FakeCommandBuffer : NSObject <MTLCommandBuffer> {
-@public
+  @public
     FakeQueue *queue;
     bool retains;
     int state; /* MTLCommandBufferStatus; under `lock` */
@@ -89,7 +89,7 @@ struct fake_operation {
 @end
 
 @interface FakeQueue : NSObject <MTLCommandQueue> {
-@public
+  @public
     FakeDevice *device;
     NSString *label;
     pthread_mutex_t lock;
@@ -105,7 +105,7 @@ struct fake_operation {
 @end
 
 @interface FakeEncoder : NSObject <MTLCommandEncoder> {
-@public
+  @public
     FakeCommandBuffer *command_buffer;
     NSString *label;
     bool ended;
@@ -120,7 +120,7 @@ struct fake_operation {
 enum { FAKE_ARGUMENT_SLOTS = 31 };
 
 @interface FakeComputeEncoder : FakeEncoder <MTLComputeCommandEncoder> {
-@public
+  @public
     FakePipeline *pipeline;
     FakeBuffer *buffers[FAKE_ARGUMENT_SLOTS];
     size_t offsets[FAKE_ARGUMENT_SLOTS];
@@ -134,7 +134,7 @@ struct msl_kernel;
 struct msl_launch;
 
 @interface MTLCompileOptions : NSObject {
-@public
+  @public
     bool fast_math;
     NSUInteger language;
     NSInteger math_mode;
@@ -142,21 +142,21 @@ struct msl_launch;
 @end
 
 @interface FakeLibrary : NSObject <MTLLibrary> {
-@public
+  @public
     FakeDevice *device;
     const struct msl_library *contents;
 }
 @end
 
 @interface FakeFunction : NSObject <MTLFunction> {
-@public
+  @public
     FakeDevice *device;
     const struct msl_kernel *kernel;
 }
 @end
 
 @interface FakePipeline : NSObject <MTLComputePipelineState> {
-@public
+  @public
     FakeDevice *device;
     const struct msl_kernel *kernel;
 }
@@ -171,21 +171,21 @@ FakeLibrary *fake_library_from_source(FakeDevice *device, NSString *source);
 /* ---- MPS data --------------------------------------------------------------------------------- */
 
 @interface MPSMatrixDescriptor : NSObject {
-@public
+  @public
     NSUInteger rows, columns, matrices, row_bytes, matrix_bytes;
     uint32_t type;
 }
 @end
 
 @interface MPSVectorDescriptor : NSObject {
-@public
+  @public
     NSUInteger length, vectors, vector_bytes;
     uint32_t type;
 }
 @end
 
 @interface MPSMatrix : NSObject {
-@public
+  @public
     FakeBuffer *buffer;
     NSUInteger offset, rows, columns, matrices, row_bytes, matrix_bytes;
     uint32_t type;
@@ -193,7 +193,7 @@ FakeLibrary *fake_library_from_source(FakeDevice *device, NSString *source);
 @end
 
 @interface MPSVector : NSObject {
-@public
+  @public
     FakeBuffer *buffer;
     NSUInteger offset, length, vectors, vector_bytes;
     uint32_t type;
@@ -203,12 +203,12 @@ FakeLibrary *fake_library_from_source(FakeDevice *device, NSString *source);
 /* ---- MPS kernels ------------------------------------------------------------------------------ */
 
 @interface MPSKernel : NSObject {
-@public
+  @public
     FakeDevice *device;
     NSUInteger options;
     NSString *label;
     NSUInteger batch_start, batch_size; /* size NSUIntegerMax: all there are */
-    bool in_call;                /* a thread is inside */
+    bool in_call;                       /* a thread is inside */
 }
 - (id)initWithDevice:(id)on;
 /* Around every setter and encode: two threads inside one kernel is misuse. */
@@ -221,7 +221,7 @@ FakeLibrary *fake_library_from_source(FakeDevice *device, NSString *source);
 
 /* Origins of the operands: 0 primary or left or source, 1 secondary or right, 2 result. */
 @interface FakeMatrixKernel : MPSKernel {
-@public
+  @public
     MTLOrigin origins[3];
 }
 - (void)setOrigin:(unsigned)index to:(MTLOrigin)origin by:(SEL)selector;
@@ -242,7 +242,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
                  const fake_arithmetic *arithmetic, bool in_place);
 
 @interface MPSMatrixMultiplication : FakeMatrixKernel {
-@public
+  @public
     bool transpose_left, transpose_right;
     NSUInteger rows, columns, interior;
     double alpha, beta;
@@ -256,7 +256,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
 @end
 
 @interface MPSMatrixVectorMultiplication : MPSMatrixBinaryKernel {
-@public
+  @public
     bool transpose;
     NSUInteger rows, columns;
     double alpha, beta;
@@ -264,7 +264,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
 @end
 
 @interface MPSMatrixSoftMax : MPSMatrixUnaryKernel {
-@public
+  @public
     NSUInteger source_rows, source_columns;
 }
 @end
@@ -273,7 +273,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
 @end
 
 @interface MPSMatrixNeuron : MPSMatrixUnaryKernel {
-@public
+  @public
     NSUInteger source_rows, source_columns;
     double alpha;
     int neuron;
@@ -283,7 +283,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
 @end
 
 @interface MPSMatrixFullyConnected : MPSMatrixBinaryKernel {
-@public
+  @public
     NSUInteger source_rows, inputs, outputs;
     double alpha;
     int neuron;

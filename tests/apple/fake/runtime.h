@@ -40,12 +40,11 @@ typedef struct {
 } NSOperatingSystemVersion;
 
 /* Ends the process with "fake metal: class selector: reason"; the one answer to every misuse. */
-_Noreturn void fake_misuse(id receiver, SEL selector, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-#define REFUSE_IF(condition, ...)                                                                  \
-    do {                                                                                           \
-        if (condition)                                                                             \
-            fake_misuse(self, _cmd, __VA_ARGS__);                                                  \
+_Noreturn void fake_misuse(id receiver, SEL selector, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define REFUSE_IF(condition, ...)                                                                                      \
+    do {                                                                                                               \
+        if (condition)                                                                                                 \
+            fake_misuse(self, _cmd, __VA_ARGS__);                                                                      \
     } while (0)
 
 /* A BOOL that is neither 0 nor 1 is an integer of the wrong width or meaning. */
@@ -81,15 +80,16 @@ static inline void fake_give(bool *flag)
     __atomic_clear(flag, __ATOMIC_RELEASE);
 }
 
-__attribute__((objc_root_class)) @interface NSObject {
-@public
+__attribute__((objc_root_class))
+@interface NSObject {
+  @public
     Class isa;
     unsigned referenceCount;
     NSObject *newer, *older; /* the list of living objects */
     Class former;            /* of a released one */
 }
 + (id)alloc;
-+ (id) new;
++ (id)new;
 + (Class)class;
 + (void)initialize;
 + (id)retain;
@@ -106,7 +106,7 @@ __attribute__((objc_root_class)) @interface NSObject {
 @end
 
 @interface NSAutoreleasePool : NSObject {
-@public
+  @public
     NSAutoreleasePool *outer;
     id *objects;
     size_t count, capacity;
@@ -116,7 +116,7 @@ __attribute__((objc_root_class)) @interface NSObject {
 @end
 
 @interface NSString : NSObject {
-@public
+  @public
     char *text;
 }
 + (id)stringWithUTF8String:(const char *)utf8;
@@ -127,7 +127,7 @@ __attribute__((objc_root_class)) @interface NSObject {
 @end
 
 @interface NSArray : NSObject {
-@public
+  @public
     id *items;
     NSUInteger itemCount;
 }
@@ -137,7 +137,7 @@ __attribute__((objc_root_class)) @interface NSObject {
 @end
 
 @interface NSData : NSObject {
-@public
+  @public
     void *data;
     NSUInteger dataLength;
 }
@@ -148,7 +148,7 @@ __attribute__((objc_root_class)) @interface NSObject {
 @end
 
 @interface NSError : NSObject {
-@public
+  @public
     NSInteger errorCode;
     NSString *errorDomain;
     NSString *errorText;

@@ -23,12 +23,12 @@ void (*fake_option_set)(fake_option option, uint64_t value);
 fake_counts (*fake_read_counts)(void);
 static void *global_block;
 
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("FAIL %s:%d: %s\n", __FILE__, __LINE__, #condition);                            \
-            exit(1);                                                                               \
-        }                                                                                          \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("FAIL %s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static void load(void)
@@ -66,13 +66,14 @@ static void load(void)
 
 /* ---- The scene -------------------------------------------------------------------------------- */
 
-void *scene_matrix(void *buffer, unsigned long offset, unsigned long rows, unsigned long columns, unsigned long row_bytes,
-                   uint32_t type)
+void *scene_matrix(void *buffer, unsigned long offset, unsigned long rows, unsigned long columns,
+                   unsigned long row_bytes, uint32_t type)
 {
-    void *descriptor = SEND(void *, (unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, uint32_t),
-                            fake_class("MPSMatrixDescriptor"),
-                            "matrixDescriptorWithRows:columns:matrices:rowBytes:matrixBytes:dataType:", rows, columns,
-                            1ul, row_bytes, rows * row_bytes, type);
+    void *descriptor =
+        SEND(void *, (unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, uint32_t),
+             fake_class("MPSMatrixDescriptor"),
+             "matrixDescriptorWithRows:columns:matrices:rowBytes:matrixBytes:dataType:", rows, columns, 1ul, row_bytes,
+             rows *row_bytes, type);
     void *matrix = SEND0(void *, fake_class("MPSMatrix"), "alloc");
     return SEND(void *, (void *, unsigned long, void *), matrix, "initWithBuffer:offset:descriptor:", buffer, offset,
                 descriptor);
@@ -92,7 +93,8 @@ scene scene_make(void)
     scene s = {.pool = fake_push(), .device = fake_default_device()};
     s.queue = SEND(void *, (unsigned long), s.device, "newCommandQueueWithMaxCommandBufferCount:", 8ul);
     for (int i = 0; i < 3; i++) {
-        s.buffers[i] = SEND(void *, (unsigned long, unsigned long), s.device, "newBufferWithLength:options:", 64ul, 0ul);
+        s.buffers[i] =
+            SEND(void *, (unsigned long, unsigned long), s.device, "newBufferWithLength:options:", 64ul, 0ul);
         s.matrices[i] = scene_matrix(s.buffers[i], 0, 4, 4, 16, 0x10000020u);
         float *contents = SEND0(void *, s.buffers[i], "contents");
         for (int j = 0; j < 16; j++)
@@ -106,8 +108,8 @@ scene scene_make(void)
 void scene_encode(scene *s)
 {
     SEND(void, (void *, void *, void *, void *), s->product,
-         "encodeToCommandBuffer:leftMatrix:rightMatrix:resultMatrix:", s->command_buffer, s->matrices[0], s->matrices[1],
-         s->matrices[2]);
+         "encodeToCommandBuffer:leftMatrix:rightMatrix:resultMatrix:", s->command_buffer, s->matrices[0],
+         s->matrices[1], s->matrices[2]);
 }
 
 void scene_free(scene *s)
@@ -157,7 +159,8 @@ static void test_product(void)
         EXPECT(result[j] == 2.0f * (float)j);
     EXPECT(SEND0(unsigned long, s.command_buffer, "status") == 4);
     EXPECT(SEND0(double, s.command_buffer, "GPUEndTime") >= SEND0(double, s.command_buffer, "GPUStartTime"));
-    const size3 most = ((size3(*)(void *, const void *))fake_send_large)(s.device, fake_selector("maxThreadsPerThreadgroup"));
+    const size3 most =
+        ((size3(*)(void *, const void *))fake_send_large)(s.device, fake_selector("maxThreadsPerThreadgroup"));
     EXPECT(most.width == 1024 && most.depth == 1024);
     scene_free(&s);
     EXPECT(fake_read_counts().buffer_bytes_live == 0);
@@ -176,7 +179,8 @@ static void test_failure(void)
     EXPECT(error && SEND0(long, error, "code") == 1);
     fake_option_set(FAKE_FAIL_CREATE, 2);
     for (int i = 0; i < 3; i++) {
-        void *buffer = SEND(void *, (unsigned long, unsigned long), s.device, "newBufferWithLength:options:", 64ul, 32ul);
+        void *buffer =
+            SEND(void *, (unsigned long, unsigned long), s.device, "newBufferWithLength:options:", 64ul, 32ul);
         EXPECT((buffer == NULL) == (i == 1));
         EXPECT(!buffer || !SEND0(void *, buffer, "contents")); /* private */
         SEND0(void, buffer, "release");

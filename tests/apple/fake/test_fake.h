@@ -10,8 +10,12 @@
 
 #include <stdbool.h>
 
-typedef struct { unsigned long width, height, depth; } size3;
-typedef struct { unsigned long location, length; } range2;
+typedef struct {
+    unsigned long width, height, depth;
+} size3;
+typedef struct {
+    unsigned long location, length;
+} range2;
 
 /* Loaded once by main. */
 extern void *(*fake_class)(const char *name);
@@ -27,7 +31,7 @@ extern fake_counts (*fake_read_counts)(void);
 
 /* SEND(result type, (argument types), receiver, selector, arguments…) */
 #define SEND0(R, object, name) ((R(*)(void *, const void *))fake_send)(object, fake_selector(name))
-#define SEND(R, TYPES, object, name, ...)                                                          \
+#define SEND(R, TYPES, object, name, ...)                                                                              \
     ((R(*)(void *, const void *, STRIP TYPES))fake_send)(object, fake_selector(name), __VA_ARGS__)
 #define STRIP(...) __VA_ARGS__
 
@@ -38,8 +42,8 @@ typedef struct scene {
 
 scene scene_make(void);
 void scene_free(scene *s);
-void *scene_matrix(void *buffer, unsigned long offset, unsigned long rows, unsigned long columns, unsigned long row_bytes,
-                   uint32_t type);
+void *scene_matrix(void *buffer, unsigned long offset, unsigned long rows, unsigned long columns,
+                   unsigned long row_bytes, uint32_t type);
 void *scene_product(void *device, unsigned long rows, unsigned long columns, unsigned long interior);
 void scene_encode(scene *s);
 

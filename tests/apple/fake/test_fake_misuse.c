@@ -17,8 +17,8 @@ static const uint32_t f32 = 0x10000020u, bf16 = 0x90000010u;
 
 static void encode(scene *s, void *product, void *left, void *right, void *result)
 {
-    SEND(void, (void *, void *, void *, void *), product, "encodeToCommandBuffer:leftMatrix:rightMatrix:resultMatrix:",
-         s->command_buffer, left, right, result);
+    SEND(void, (void *, void *, void *, void *), product,
+         "encodeToCommandBuffer:leftMatrix:rightMatrix:resultMatrix:", s->command_buffer, left, right, result);
 }
 static void encode_after_commit(scene *s)
 {
@@ -98,8 +98,8 @@ static void bool_is_int(scene *s)
 {
     SEND(void *, (void *, signed char, signed char, unsigned long, unsigned long, unsigned long, double, double),
          SEND0(void *, fake_class("MPSMatrixMultiplication"), "alloc"),
-         "initWithDevice:transposeLeft:transposeRight:resultRows:resultColumns:interiorColumns:alpha:beta:", s->device, 4,
-         0, 4ul, 4ul, 4ul, 1.0, 0.0);
+         "initWithDevice:transposeLeft:transposeRight:resultRows:resultColumns:interiorColumns:alpha:beta:", s->device,
+         4, 0, 4ul, 4ul, 4ul, 1.0, 0.0);
 }
 static void size_is_negative(scene *s)
 {
