@@ -122,7 +122,7 @@ static size_t useful_tasks(const amps_gemm_job *job)
 {
     const size_t threads = amps_pool_threads(job->args.device->pool);
     const double work = (double)job->args.m * (double)job->args.n * (double)job->args.k * (double)job->args.batch;
-    const double tasks = work / WORK_PER_TASK;
+    const double tasks = work / (double)WORK_PER_TASK;
     return tasks >= (double)threads ? threads : tasks < 1.0 ? 1 : (size_t)tasks;
 }
 
