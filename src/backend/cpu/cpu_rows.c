@@ -146,7 +146,7 @@ void amps_rows_run(const amps_cpu_device *device, const amps_record *record, con
 const amps_row_ukr *amps_softmax_ukr(const amps_cpu_device *device, double scale)
 {
     const double size = scale < 0 ? -scale : scale;
-    const bool common = size == 0 || (size >= 0x1p-60 && size <= 0x1p60);
+    const bool common = size >= 0x1p-60 && size <= 0x1p60;
     return common ? device->rows : &amps_row_ukr_reference;
 }
 

@@ -71,7 +71,7 @@ V_INLINE VF v_exp_core(VF clipped, VF low, VF *n)
 /*
  * 2^lift * exp(x + low), |low| at most some units in the last place of x. Results below 2^-126 are rounded
  * once; exp below exp(-104) is 0, above exp(88.73) infinity. The error over all f32 is checked by
- * tests/unit/test_rows.c.
+ * tests/unit/test_cpu_rows.c.
  */
 V_INLINE VF v_exp_lifted(VF x, VF low, float lift)
 {
@@ -250,12 +250,19 @@ static void softmax(const float *x, float *y, size_t n, double scale)
     multiply_row(y, n, 1.0f / sum);
 }
 
-/* t - logarithm + low; where t is infinite its low part counts for nothing. */
+/* t - logarithm + low. Where t is infinite its low part counts for nothing, and perhaps only the difference
+   overflowed: scale*x - scale*extreme may still be finite. */
 V_INLINE VF v_log_result(VF x, const shift *by, int unit, VF logarithm)
 {
     VF low;
-    const VF t = v_shifted(x, by, unit, &low);
-    const VF counts = v_lt(v_abs(t), v_set(__builtin_inff()), low, v_set(0.0f));
+    const VF infinite = v_set(__builtin_inff());
+    VF t = v_shifted(x, by, unit, &low);
+    const VF size = v_abs(t);
+    const VF counts = v_lt(size, infinite, low, v_set(0.0f));
+    if (!unit) {
+        const VF scale = v_set(by->scale);
+        t = v_lt(size, infinite, t, v_sub(v_mul(scale, x), v_mul(scale, v_set(by->extreme))));
+    }
     return v_add(v_sub(t, logarithm), counts);
 }
 

@@ -59,7 +59,7 @@ typedef struct amps_row_ukr {
     /* y = x + z */
     void (*add)(const float *x, const float *z, float *y, size_t n);
 
-    /* One row, |scale| in [2^-60, 2^60] or 0 (the reference: any); bounds in kernels.h. */
+    /* One row, |scale| in [2^-60, 2^60] (the reference: any); bounds in kernels.h. */
     void (*softmax)(const float *x, float *y, size_t n, double scale);
     void (*log_softmax)(const float *x, float *y, size_t n, double scale);
 

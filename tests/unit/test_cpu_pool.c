@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_cpu_pool.c: every task of a region runs once, whatever the number of threads and regions; regions from
+ * several threads at once do not disturb one another; floating-point mode.
+ */
+#include "backend/cpu/pool.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { MOST_TASKS = 100, CALLERS = 3, REGIONS = 300 };
+
+typedef struct tally {
+    atomic_uint runs[MOST_TASKS];
+    atomic_uint busy[8]; /* by thread: more than one at once is a defect */
+    size_t threads;
+    atomic_bool wrong;
+} tally;
+
+static void count_task(void *context, size_t task, size_t thread)
+{
+    tally *const self = context;
+    if (thread >= self->threads || atomic_fetch_add(&self->busy[thread], 1) != 0) {
+        atomic_store(&self->wrong, true);
+    }
+    atomic_fetch_add(&self->runs[task], 1);
+    atomic_fetch_sub(&self->busy[thread], 1);
+}
+
+static void run_and_check(amps_pool *pool, size_t tasks)
+{
+    tally self = {.threads = amps_pool_threads(pool)};
+    amps_pool_run(pool, tasks, count_task, &self);
+    for (size_t i = 0; i < MOST_TASKS; i++) {
+        assert_int_equal(atomic_load(&self.runs[i]), i < tasks ? 1 : 0);
+    }
+    assert_false(atomic_load(&self.wrong));
+}
+
+static void every_task_runs_once(void **state)
+{
+    (void)state;
+    for (size_t threads = 1; threads <= 4; threads++) {
+        amps_pool *pool = NULL;
+        assert_int_equal(amps_pool_open(threads, &pool), ANYMPS_OK);
+        assert_in_range(amps_pool_threads(pool), 1, threads);
+        for (size_t region = 0; region < REGIONS; region++) {
+            run_and_check(pool, region % (MOST_TASKS + 1));
+        }
+        amps_pool_close(pool);
+    }
+    assert_int_equal(anymps_live_counts().blocks, 0);
+}
+
+/* Workers that have fallen asleep are woken. */
+static void regions_after_a_pause(void **state)
+{
+    (void)state;
+    amps_pool *pool = NULL;
+    assert_int_equal(amps_pool_open(3, &pool), ANYMPS_OK);
+    for (int i = 0; i < 10; i++) {
+        const struct timespec pause = {.tv_nsec = 2000000};
+        nanosleep(&pause, NULL);
+        run_and_check(pool, 20);
+    }
+    amps_pool_close(pool);
+}
+
+typedef struct caller {
+    amps_pool *pool;
+    pthread_t id;
+    unsigned missing;
+} caller;
+
+static void add_one(void *context, size_t task, size_t thread)
+{
+    (void)thread;
+    atomic_uint *const runs = context;
+    atomic_fetch_add(&runs[task], 1);
+}
+
+static void *call_regions(void *context)
+{
+    caller *const self = context;
+    for (int region = 0; region < REGIONS; region++) {
+        atomic_uint runs[8] = {0};
+        amps_pool_run(self->pool, 8, add_one, runs);
+        for (int i = 0; i < 8; i++) {
+            self->missing += atomic_load(&runs[i]) != 1;
+        }
+    }
+    return NULL;
+}
+
+static void callers_at_once(void **state)
+{
+    (void)state;
+    amps_pool *pool = NULL;
+    caller callers[CALLERS];
+    assert_int_equal(amps_pool_open(3, &pool), ANYMPS_OK);
+    for (size_t i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){.pool = pool};
+        assert_int_equal(amps_thread_start(&callers[i].id, call_regions, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        pthread_join(callers[i].id, NULL);
+        assert_int_equal(callers[i].missing, 0);
+    }
+    amps_pool_close(pool);
+}
+
+/* A program may flush subnormals on its threads; inside the backend they are kept. */
+static void mode_is_set_and_given_back(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    const unsigned flushing = 0x1f80 | 0x8040;
+    const unsigned before = __builtin_ia32_stmxcsr();
+    volatile float tiny = 0x1p-126f;
+    __builtin_ia32_ldmxcsr(flushing);
+    assert_true(tiny * 0.5f == 0.0f);
+    const uint64_t found = amps_fp_enter();
+    const float half = tiny * 0.5f;
+    amps_fp_leave(found);
+    assert_int_equal(__builtin_ia32_stmxcsr() & ~0x3fu, flushing);
+    __builtin_ia32_ldmxcsr(before);
+    assert_true(half == 0x1p-127f);
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(regions_after_a_pause),
+        cmocka_unit_test(callers_at_once),
+        cmocka_unit_test(mode_is_set_and_given_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_cpu_rows.c: the row microkernels of every instruction set of this machine against double: the
+ * exponential and the neurons over f32 (every 997th value; all of them with ANYMPS_EXHAUSTIVE=1), the 16-bit
+ * conversions over all values, and that no element depends on where in the row it lies.
+ */
+#include "backend/cpu/cpu.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BLOCK = 1024, MOST_TABLES = 4 };
+
+/* The tables that this machine can run, the reference last. */
+static size_t tables(const amps_row_ukr *found[MOST_TABLES])
+{
+    size_t count = 0;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        const amps_row_ukr *const ukr = amps_cpu_choose_rows((amps_cpu_isa)isa);
+        if (count == 0 || found[count - 1] != ukr) {
+            found[count++] = ukr;
+        }
+    }
+    return count;
+}
+
+static float of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t stride(void)
+{
+    return getenv("ANYMPS_EXHAUSTIVE") != NULL ? 1 : 997;
+}
+
+/* |value - exact| in units in the last place of f32 at `scale`; 0 for equal infinities and two NaN. */
+static double units(float value, double exact, double scale)
+{
+    if (isnan(exact) || isnan(value)) {
+        return isnan(exact) && isnan(value) ? 0 : 1e9;
+    }
+    const float rounded = (float)exact;
+    if (isinf(rounded) || isinf(value)) {
+        return rounded == value || fabs(exact) > 0x1.fffffp127 ? 0 : 1e9;
+    }
+    int exponent;
+    (void)frexp(scale, &exponent);
+    return fabs((double)value - exact) / ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
+}
+
+typedef double (*oracle)(double x);
+typedef void (*kernel)(const amps_row_ukr *ukr, const float *x, float *y, size_t n);
+
+/* The largest error of `run` over f32, on the scale max(|exact|, `share` * |x|). */
+static double worst(const amps_row_ukr *ukr, kernel run, oracle exact, double share, float *at)
+{
+    float x[BLOCK];
+    float y[BLOCK];
+    double largest = 0;
+    uint64_t bits = 0;
+    while (bits < UINT64_C(0x100000000)) {
+        size_t n = 0;
+        for (; n < BLOCK && bits < UINT64_C(0x100000000); n++, bits += stride()) {
+            x[n] = of_bits((uint32_t)bits);
+        }
+        run(ukr, x, y, n);
+        for (size_t i = 0; i < n; i++) {
+            const double value = exact((double)x[i]);
+            const double scale = fmax(fabs(value), share * fabs((double)x[i]));
+            const double error = units(y[i], value, isfinite(scale) ? scale : 1);
+            if (error > largest) {
+                largest = error;
+                *at = x[i];
+            }
+        }
+    }
+    return largest;
+}
+
+static void run_exp(const amps_row_ukr *ukr, const float *x, float *y, size_t n)
+{
+    ukr->exponential(x, y, n);
+}
+
+/* docs/numerics.md states 1.1 units with FMA, 1.6 without. */
+static void exponential_over_f32(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    for (size_t i = 0; i < count; i++) {
+        float at = 0;
+        const double error = worst(found[i], run_exp, exp, 0, &at);
+        print_message("exp %s: %.3f units in the last place at %a\n", found[i]->name, error, (double)at);
+        assert_true(error <= (strcmp(found[i]->name, "baseline") == 0 ? 1.6 : 1.1));
+    }
+}
+
+static amps_ukr_neuron current;
+
+static void run_neuron(const amps_row_ukr *ukr, const float *x, float *y, size_t n)
+{
+    const amps_neuron_params params = {.type = current, .a = 1, .b = 1, .alpha = 1};
+    ukr->neuron(&params, x, NULL, NULL, y, n);
+}
+
+static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static double silu(double x) { return x / (1 + exp(-x)); }
+static double gelu(double x) { return x * erfc(-x * 0.70710678118654752440) / 2; }
+static double gelu_tanh(double x)
+{
+    return x * sigmoid(2 * 0.7978845608028653559 * (x + 0.044715 * x * x * x));
+}
+static double elu(double x) { return x >= 0 ? x : expm1(x); }
+static double soft_plus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static double soft_sign(double x) { return x / (1 + fabs(x)); }
+
+/* kernels.h promises 4 units on the argument's scale; `share` 0 is on the result's own scale. */
+static void neurons_over_f32(void **state)
+{
+    (void)state;
+    static const struct {
+        amps_ukr_neuron neuron;
+        const char *name;
+        oracle exact;
+        double share, bound;
+    } neurons[] = {
+        {AMPS_UKR_SIGMOID, "sigmoid", sigmoid, 0, 4},   {AMPS_UKR_TANH, "tanh", tanh, 0, 4},
+        {AMPS_UKR_SILU, "silu", silu, 0x1p-120, 4},            {AMPS_UKR_ELU, "elu", elu, 0, 4},
+        {AMPS_UKR_SOFT_PLUS, "soft_plus", soft_plus, 0, 4}, {AMPS_UKR_SOFT_SIGN, "soft_sign", soft_sign, 0, 4},
+        {AMPS_UKR_GELU, "gelu", gelu, 1, 4},            {AMPS_UKR_GELU_TANH, "gelu_tanh", gelu_tanh, 1, 4},
+    };
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t f = 0; f < sizeof neurons / sizeof neurons[0]; f++) {
+            float at = 0;
+            current = neurons[f].neuron;
+            const double error = worst(found[i], run_neuron, neurons[f].exact, neurons[f].share, &at);
+            print_message("%s %s: %.3f units at %a\n", neurons[f].name, found[i]->name, error, (double)at);
+            assert_true(error <= neurons[f].bound);
+        }
+    }
+}
+
+/* All f16 and bf16 values both ways, and f32 values around every rounding boundary, as the reference has it. */
+static void conversions_agree(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    static uint16_t halves[65536];
+    static float wide[2][65536];
+    static uint16_t back[2][65536];
+    for (uint32_t i = 0; i < 65536; i++) {
+        halves[i] = (uint16_t)i;
+    }
+    for (size_t i = 0; i < count; i++) {
+        found[i]->f16_to_f32(halves, wide[0], 65536);
+        amps_row_ukr_reference.f16_to_f32(halves, wide[1], 65536);
+        assert_memory_equal(wide[0], wide[1], sizeof wide[0]);
+        found[i]->bf16_to_f32(halves, wide[0], 65536);
+        amps_row_ukr_reference.bf16_to_f32(halves, wide[1], 65536);
+        assert_memory_equal(wide[0], wide[1], sizeof wide[0]);
+        for (uint32_t low = 0; low < 3; low++) { /* below, at and above the middle of two bf16 and f16 */
+            for (uint32_t j = 0; j < 65536; j++) {
+                wide[0][j] = of_bits(j << 16 | (low == 0 ? 0x7fffu : low == 1 ? 0x8000u : 0x1001u));
+            }
+            found[i]->f32_to_bf16(wide[0], back[0], 65536);
+            amps_row_ukr_reference.f32_to_bf16(wide[0], back[1], 65536);
+            assert_memory_equal(back[0], back[1], sizeof back[0]);
+            found[i]->f32_to_f16(wide[0], back[0], 65536);
+            amps_row_ukr_reference.f32_to_f16(wide[0], back[1], 65536);
+            for (uint32_t j = 0; j < 65536; j++) {
+                const bool both_nan = (back[0][j] & 0x7fffu) > 0x7c00u && (back[1][j] & 0x7fffu) > 0x7c00u;
+                assert_true(back[0][j] == back[1][j] || both_nan);
+            }
+        }
+    }
+}
+
+/* A value gives the same bits at every place of a row of every length, and nothing is written past the end. */
+static void place_does_not_matter(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t n = 1; n <= 70; n++) {
+            float x[72];
+            float y[72];
+            for (size_t j = 0; j < 72; j++) {
+                x[j] = 0.37f;
+                y[j] = -7.0f;
+            }
+            current = AMPS_UKR_GELU;
+            run_neuron(found[i], x, y, n);
+            for (size_t j = 1; j < n; j++) {
+                assert_true(y[j] == y[0]);
+            }
+            assert_true(y[n] == -7.0f);
+            found[i]->softmax(x, y, n, 1.0);
+            found[i]->rms_norm(y, NULL, NULL, y, n, 0);
+            for (size_t j = 1; j < n; j++) {
+                assert_true(y[j] == y[0]);
+            }
+            assert_true(y[n] == -7.0f);
+        }
+    }
+}
+
+/* Rows whose squares overflow or vanish in f32 while the result is an ordinary number. */
+static void squares_beyond_f32(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    const float sizes[] = {1e-42f, 1e-30f, 1e25f, 3e38f};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t s = 0; s < 4; s++) {
+            float x[40];
+            float y[40];
+            for (size_t j = 0; j < 40; j++) {
+                x[j] = j % 2 == 0 ? sizes[s] : -sizes[s];
+            }
+            found[i]->rms_norm(x, NULL, NULL, y, 40, 0);
+            for (size_t j = 0; j < 40; j++) {
+                assert_true(fabs(fabs((double)y[j]) - 1) < 1e-6);
+            }
+            found[i]->layer_norm(x, NULL, NULL, y, 40, 0);
+            for (size_t j = 0; j < 40; j++) {
+                assert_true(fabs(fabs((double)y[j]) - 1) < 1e-6);
+            }
+        }
+    }
+}
+
+/* Scales other than 1, huge logits, -inf and NaN, against the reference in double. */
+static void softmax_edges(void **state)
+{
+    (void)state;
+    const float infinity = INFINITY;
+    const float rows[][5] = {{1e9f, 1e9f - 64, 0, -1e9f, 3},       {-infinity, 1, 2, -infinity, 3},
+                             {-infinity, -infinity, -infinity, -infinity, -infinity}, {1, infinity, 2, 3, 4},
+                             {1, 2, NAN, 3, 4},                     {3e38f, -3e38f, 3e38f, 0, 1},
+                             {0, 0, 0, 0, 0}};
+    const double scales[] = {1, 0.1, -0.3, 0x1p-60, 1.0 / 3};
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+            for (size_t s = 0; s < sizeof scales / sizeof scales[0]; s++) {
+                float y[2][5];
+                found[i]->softmax(rows[r], y[0], 5, scales[s]);
+                amps_row_ukr_reference.softmax(rows[r], y[1], 5, scales[s]);
+                for (size_t j = 0; j < 5; j++) {
+                    const double exact = (double)y[1][j];
+                    assert_true(units(y[0][j], exact, exact) <= 8);
+                }
+                found[i]->log_softmax(rows[r], y[0], 5, scales[s]);
+                amps_row_ukr_reference.log_softmax(rows[r], y[1], 5, scales[s]);
+                for (size_t j = 0; j < 5; j++) {
+                    const double exact = (double)y[1][j];
+                    assert_true(units(y[0][j], exact, isfinite(exact) ? fmax(1, fabs(exact)) : 1) <= 8);
+                }
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exponential_over_f32),  cmocka_unit_test(neurons_over_f32),
+        cmocka_unit_test(conversions_agree),     cmocka_unit_test(place_does_not_matter),
+        cmocka_unit_test(squares_beyond_f32),    cmocka_unit_test(softmax_edges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
