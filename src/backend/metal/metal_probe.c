@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metal_probe.c: the PROBE lines of errata.def: defects that nobody has confirmed or denied for MPSMatrix are asked
+ * of the very device, once, by two small computations whose answers are known.
+ *
+ * Called by ops/ at prepare. Calls metal_submit.c and objc.h. A probe that cannot run counts as a defect this
+ * time, and is tried again.
+ */
+#include "metal_room.h"
+
+#include "base/status.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One MPS encode over matrices of f32 in one shared buffer. */
+typedef struct probe {
+    amps_id buffer;
+    amps_id kernel;
+    amps_id matrices[3];
+    size_t matrix_count;
+    bool product;
+} probe;
+
+static bool encode_probe(amps_id command_buffer, void *context)
+{
+    const probe *const self = context;
+    if (self->product) {
+        amps_send_multiplication_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1], self->matrices[2]);
+    } else {
+        amps_send_softmax_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1]);
+    }
+    return true;
+}
+
+static bool add_matrix(probe *self, size_t rows, size_t columns, size_t row_floats, size_t offset_floats)
+{
+    const amps_id descriptor =
+        amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), rows, columns, 1, row_floats * sizeof(float),
+                                    rows * row_floats * sizeof(float), MPSDataTypeFloat32);
+    if (descriptor == NULL) {
+        return false;
+    }
+    self->matrices[self->matrix_count] = amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), self->buffer,
+                                                               offset_floats * sizeof(float), descriptor);
+    return self->matrices[self->matrix_count++] != NULL;
+}
+
+static void drop(probe *self)
+{
+    for (size_t i = 0; i < self->matrix_count; i++) {
+        amps_drop(self->matrices[i]);
+    }
+    amps_drop(self->kernel);
+    amps_drop(self->buffer);
+}
+
+/* ---- Product ---------------------------------------------------------------------------------- */
+
+/* 24 × 24 × 64: left at 0, right behind it, the result a slice of a larger matrix of rows of 40 floats. */
+enum { SIDE = 24, INNER = 64, WIDE = 40, TALL = 32, SLICE = 3 * WIDE + 5 };
+enum { RIGHT_AT = SIDE * INNER, RESULT_AT = RIGHT_AT + INNER * SIDE, PRODUCT_FLOATS = RESULT_AT + TALL * WIDE };
+
+/* Elements need more than 11 bits, so that a product in TF32 or bf16 shows: 1 + k/4096, exact in f32. */
+static float left_element(size_t i, size_t k)
+{
+    return 1.0f + (float)((i * 37 + k * 11) % 4093) / 4096.0f;
+}
+
+static float right_element(size_t k, size_t j)
+{
+    return (float)(j % 2 == 0 ? 1 : -1) * (1.0f + (float)((k * 29 + j * 53) % 4093) / 4096.0f);
+}
+
+static void fill_product(float *floats)
+{
+    for (size_t at = 0; at < SIDE * INNER; at++) {
+        floats[at] = left_element(at / INNER, at % INNER);
+        floats[RIGHT_AT + at] = right_element(at / SIDE, at % SIDE);
+    }
+    for (size_t at = RESULT_AT; at < PRODUCT_FLOATS; at++) {
+        floats[at] = NAN;
+    }
+}
+
+static uint32_t bit(amps_metal_erratum erratum)
+{
+    return (uint32_t)1 << erratum;
+}
+
+/* What element (i, j) of the larger result shows: inside the slice the right sum, outside the NaN of before. */
+static uint32_t judge_element(const float *result, size_t row, size_t column)
+{
+    const size_t first_row = SLICE / WIDE, first_column = SLICE % WIDE;
+    const bool inside = row >= first_row && row < first_row + SIDE && column >= first_column && column < first_column + SIDE;
+    const double got = (double)result[row * WIDE + column];
+    if (!inside) {
+        return isnan(got) ? 0 : bit(AMPS_METAL_ERRATUM_sliced_result);
+    }
+    if (isnan(got)) {
+        return bit(AMPS_METAL_ERRATUM_beta_zero_reads);
+    }
+    double exact = 0.0, magnitude = 0.0;
+    for (size_t k = 0; k < INNER; k++) {
+        const double term = (double)left_element(row - first_row, k) * (double)right_element(k, column - first_column);
+        exact += term;
+        magnitude += fabs(term);
+    }
+    const double error = fabs(got - exact);
+    /* kernels.h promises 2*interior*2^-24; a rounding of the operands to 11 bits errs by up to 2^-11, and by far
+       more than the bound in some of 576 elements; anything beyond 1 % is no rounding. */
+    if (error > magnitude * 0.01) {
+        return bit(AMPS_METAL_ERRATUM_sliced_result);
+    }
+    return error > magnitude * 2.0 * INNER * 0x1p-24 ? bit(AMPS_METAL_ERRATUM_f32_reduced) : 0;
+}
+
+static uint32_t judge_product(const float *floats)
+{
+    uint32_t shown = 0;
+    for (size_t at = 0; at < TALL * WIDE; at++) {
+        shown |= judge_element(floats + RESULT_AT, at / WIDE, at % WIDE);
+    }
+    return shown;
+}
+
+static bool try_product(amps_metal_device *device, uint32_t *shown)
+{
+    probe self = {.product = true};
+    self.buffer = amps_send_new_buffer(device->device, PRODUCT_FLOATS * sizeof(float), MTLResourceStorageModeShared);
+    bool ran = self.buffer != NULL;
+    if (ran) {
+        self.kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device->device, 0, 0,
+                                                    SIDE, SIDE, INNER, 1.0, 0.0);
+        float *const floats = amps_send_contents(self.buffer);
+        fill_product(floats);
+        ran = self.kernel != NULL && add_matrix(&self, SIDE, INNER, INNER, 0) && add_matrix(&self, INNER, SIDE, SIDE, RIGHT_AT) &&
+              add_matrix(&self, SIDE, SIDE, WIDE, RESULT_AT + SLICE) &&
+              amps_metal_run(device, "probe", encode_probe, &self) == ANYMPS_OK;
+        *shown = ran ? judge_product(floats) : 0;
+    }
+    drop(&self);
+    return ran;
+}
+
+/* ---- Softmax ---------------------------------------------------------------------------------- */
+
+enum { SOFTMAX_ROWS = 4, SOFTMAX_COLUMNS = 40 };
+
+/* Leading −inf, a −inf in the middle, values whose exponential overflows, plain values. */
+static float softmax_element(size_t row, size_t column)
+{
+    if ((row == 0 && column < 33) || (row == 1 && column == 20)) {
+        return -INFINITY;
+    }
+    return (row == 2 ? 1000.0f : 0.0f) + (float)(column % 7) * 0.5f;
+}
+
+static uint32_t judge_softmax(const float *result)
+{
+    for (size_t row = 0; row < SOFTMAX_ROWS; row++) {
+        double sum = 0.0;
+        for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
+            sum += exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0));
+        }
+        for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
+            const double exact = exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0)) / sum;
+            /* kernels.h: (columns/2 + 8)*2^-24, relative. NaN fails the comparison. */
+            if (!(fabs((double)result[row * SOFTMAX_COLUMNS + j] - exact) <= exact * (SOFTMAX_COLUMNS / 2 + 8) * 0x1p-24)) {
+                return bit(AMPS_METAL_ERRATUM_softmax_infinity);
+            }
+        }
+    }
+    return 0;
+}
+
+static bool try_softmax(amps_metal_device *device, uint32_t *shown)
+{
+    enum { FLOATS = SOFTMAX_ROWS * SOFTMAX_COLUMNS };
+    probe self = {.product = false};
+    self.buffer = amps_send_new_buffer(device->device, 2 * FLOATS * sizeof(float), MTLResourceStorageModeShared);
+    bool ran = self.buffer != NULL;
+    if (ran) {
+        float *const floats = amps_send_contents(self.buffer);
+        for (size_t at = 0; at < FLOATS; at++) {
+            floats[at] = softmax_element(at / SOFTMAX_COLUMNS, at % SOFTMAX_COLUMNS);
+        }
+        self.kernel = amps_send_softmax_init(amps_send_alloc(amps_class_named("MPSMatrixSoftMax")), device->device);
+        ran = self.kernel != NULL && add_matrix(&self, SOFTMAX_ROWS, SOFTMAX_COLUMNS, SOFTMAX_COLUMNS, 0) &&
+              add_matrix(&self, SOFTMAX_ROWS, SOFTMAX_COLUMNS, SOFTMAX_COLUMNS, FLOATS) &&
+              amps_metal_run(device, "probe", encode_probe, &self) == ANYMPS_OK;
+        *shown = ran ? judge_softmax(floats + FLOATS) : 0;
+    }
+    drop(&self);
+    return ran;
+}
+
+/* ---- Once a device ---------------------------------------------------------------------------- */
+
+static bool run_probe(amps_metal_device *device, amps_metal_erratum erratum)
+{
+    const bool softmax = erratum == AMPS_METAL_ERRATUM_softmax_infinity;
+    const uint32_t answered = softmax ? bit(AMPS_METAL_ERRATUM_softmax_infinity)
+                                      : bit(AMPS_METAL_ERRATUM_beta_zero_reads) | bit(AMPS_METAL_ERRATUM_f32_reduced) |
+                                            bit(AMPS_METAL_ERRATUM_sliced_result);
+    uint32_t shown = 0;
+    const anymps_error before = *anymps_last_error();
+    if (!(softmax ? try_softmax(device, &shown) : try_product(device, &shown))) {
+        /* A probe that cannot run is not the caller's failure. */
+        if (before.status == ANYMPS_OK) {
+            anymps_clear_error();
+        } else {
+            (void)amps_fail_again(&before);
+        }
+        return true;
+    }
+    atomic_fetch_or(&device->defective, shown);
+    atomic_fetch_or(&device->probed, answered);
+    return (shown & bit(erratum)) != 0;
+}
+
+bool amps_metal_probe(amps_metal_device *device, amps_metal_erratum erratum)
+{
+    if ((atomic_load(&device->probed) & bit(erratum)) != 0) {
+        return (atomic_load(&device->defective) & bit(erratum)) != 0;
+    }
+    void *const pool = amps_apple.objc_autoreleasePoolPush();
+    (void)pthread_mutex_lock(&device->lock);
+    const bool known = (atomic_load(&device->probed) & bit(erratum)) != 0;
+    const bool shown = known ? (atomic_load(&device->defective) & bit(erratum)) != 0 : run_probe(device, erratum);
+    (void)pthread_mutex_unlock(&device->lock);
+    amps_apple.objc_autoreleasePoolPop(pool);
+    return shown;
+}
