@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lora.metal: Y = [Y +] X*op(W) + s*(X*op(A))*op(B) in one launch. A threadgroup of 256 threads makes a tile of
-// 4 rows × 64 columns of Y. The product X*A of its 4 rows is formed in threadgroup memory, in f32, 64 ranks at a
+// 4 rows x 64 columns of Y. The product X*A of its 4 rows is formed in threadgroup memory, in f32, 64 ranks at a
 // time, each rank by several threads that share out its inputs. Launched by ops/metal_lora.c with the grid
 // {columns / 64, rows / 4, batch}.
 

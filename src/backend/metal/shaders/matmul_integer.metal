@@ -2,7 +2,7 @@
 // matmul_integer.metal: result = alpha * op(left) * op(right) + beta * result for i8 operands and an i32 result.
 // The sum is exact modulo 2^32. Factors other than 1 act as the host's doubles do, which MSL lacks: each
 // product and the sum of both are rounded to 53 bits, then to the nearest integer, ties to even, and clamped.
-// 128 threads make a tile of 32 × 32. Launched by metal_gemm.c with the grid {columns / 32, rows / 32, batch}.
+// 128 threads make a tile of 32 x 32. Launched by metal_gemm.c with the grid {columns / 32, rows / 32, batch}.
 
 struct integer_params {
     ulong left_row, left_column, left_matrix; // elements between rows, columns, matrices of op(left)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // matmul_simdgroup.metal: the same product as matmul.metal on simdgroup matrices (Apple7 and later, simdgroups
-// of 32). 4 simdgroups make a tile of 32 × 32, each a quarter of 16 × 16 in four accumulators of 8 × 8. Launched
+// of 32). 4 simdgroups make a tile of 32 x 32, each a quarter of 16 x 16 in four accumulators of 8 x 8. Launched
 // by metal_gemm.c with the grid {columns / 32, rows / 32, batch}.
 
 struct matmul_params {
@@ -14,7 +14,7 @@ struct matmul_params {
     float a, b, c;
 };
 
-// A tile of op(left), 32 × 16, and one of op(right), 16 × 32, both row-major, with zeros beyond the edges. The
+// A tile of op(left), 32 x 16, and one of op(right), 16 x 32, both row-major, with zeros beyond the edges. The
 // threads walk along the direction in which memory is contiguous.
 template <typename left_io, typename right_io>
 static inline void load_tiles(device const uchar *left, device const uchar *right, constant matmul_params &p,
