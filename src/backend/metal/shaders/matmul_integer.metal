@@ -112,7 +112,7 @@ static inline wide plus(wide x, wide y)
         y_high = y.mantissa << uint(9 - distance);
         y_low = 0;
     } else if (distance <= 73) {
-        const uint up = uint(73 - distance); // 0 … 63
+        const uint up = uint(73 - distance); // 0 to 63
         y_high = up != 0 ? y.mantissa >> (64 - up) : 0;
         y_low = y.mantissa << up;
     }
