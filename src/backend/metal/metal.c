@@ -6,8 +6,6 @@
  */
 #include "metal_room.h"
 
-extern const amps_backend amps_backend_metal;
-
 const amps_backend amps_backend_metal = {
     .kind = ANYMPS_BACKEND_METAL,
     .name = "metal",

@@ -127,6 +127,7 @@ static anymps_status fill_device(amps_metal_device *made, size_t index)
     fill_properties(index, made->device, &made->facts, &made->base.properties);
     made->unified = made->base.properties.unified_memory;
     made->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    made->base.backend = &amps_backend_metal;
     made->base.native = made->device;
     return ANYMPS_OK;
 }

@@ -21,6 +21,9 @@
 
 #include <pthread.h>
 
+/* metal.c */
+extern const amps_backend amps_backend_metal;
+
 /* ---- Device ----------------------------------------------------------------------------------- */
 
 typedef enum amps_metal_shader {
