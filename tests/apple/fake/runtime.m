@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 fake_counts fake_totals;
 
@@ -120,12 +121,16 @@ static void set_from_environment(const char *name, fake_option option)
         fake_set(option, strtoull(value, NULL, 0));
 }
 
-/* Alive when the process ends: only what the system owns, the devices, may be. */
+/* Alive when the process ends: only what the system owns, the devices, may be. A completion handler may still be
+   running on its queue's thread when the program ends, holding the last references: it gets some seconds. */
 static void check_nothing_alive(void)
 {
     char text[1024];
-    if (fake_describe_live(text, sizeof text) == 0)
-        return;
+    for (int tries = 0; tries < 5000; tries++) {
+        if (fake_describe_live(text, sizeof text) == 0)
+            return;
+        usleep(1000);
+    }
     fprintf(stderr, "fake metal: objects alive at exit:\n%s", text);
     fflush(stderr);
     abort();
