@@ -3,8 +3,9 @@
  * gemm_strip.c: the blocked loops around the tile microkernel, and what follows the sums.
  *
  * Called by gemm.c with one task of a job; calls pack.c and the strip microkernel. Loops, outermost first: columns
- * in blocks of nc, rows in blocks of mc, the interior in blocks of kc, strips of B, panels of A (in the
- * microkernel). C's block of f32 is C itself; of other types it is scratch, rounded once at the end.
+ * in blocks of nc, the interior in blocks of kc, rows in blocks of mc, strips of B, panels of A (in the
+ * microkernel). B is packed once for each kc, A once for each nc. Where C is not f32 its sums need scratch, so rows
+ * in blocks of mc go outside the interior there.
  */
 #include "backend/cpu/gemm_job.h"
 
@@ -132,7 +133,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     }
 }
 
-static void run_block(const strip_block *block)
+/* Rows [first, last), columns [block->j, block->j + block->n). */
+static void run_block(strip_block *block, size_t first, size_t last)
 {
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
@@ -144,10 +146,13 @@ static void run_block(const strip_block *block)
         if (job->pack_b) {
             amps_pack(job->ukr, rows, &b, block->j, block->n, k, kc, job->vectors * job->ukr->lanes, block->b_pack);
         }
-        if (job->pack_a) {
-            amps_pack(job->ukr, rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
+        for (block->i = first; block->i < last; block->i += job->mc) {
+            block->m = amps_min(job->mc, last - block->i);
+            if (job->pack_a) {
+                amps_pack(job->ukr, rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
+            }
+            run_strips(block, &a, &b, k, kc);
         }
-        run_strips(block, &a, &b, k, kc);
     }
 }
 
@@ -166,9 +171,9 @@ void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, 
     for (block.b = part->batch_first; block.b < part->batch_last; block.b++) {
         for (block.j = part->n_first; block.j < part->n_last; block.j += job->nc) {
             block.n = amps_min(job->nc, part->n_last - block.j);
-            for (block.i = part->m_first; block.i < part->m_last; block.i += job->mc) {
-                block.m = amps_min(job->mc, part->m_last - block.i);
-                run_block(&block);
+            const size_t step = job->f32 ? part->m_last - part->m_first : job->mc;
+            for (size_t i = part->m_first; i < part->m_last; i += step) {
+                run_block(&block, i, amps_min(part->m_last, i + step));
             }
         }
     }

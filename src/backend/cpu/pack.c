@@ -39,18 +39,25 @@ void amps_pack_line(const amps_row_ukr *rows, anymps_dtype dtype, const unsigned
     }
 }
 
-/* A panel whose elements lie side by side across: one copy a k. */
-static void panel_across(const amps_gemm_ukr *ukr, const amps_row_ukr *rows, const amps_pack_source *s, size_t x,
-                         size_t count, size_t k0, size_t interior, size_t width, float *to)
+/* Elements side by side across: line by line through all panels, so that memory is read in its order. */
+static void panels_across(const amps_gemm_ukr *ukr, const amps_row_ukr *rows, const amps_pack_source *s, size_t x,
+                          size_t count, size_t k0, size_t interior, size_t width, float *to)
 {
-    const unsigned char *from = element(s, x, k0);
-    if (s->dtype == ANYMPS_DTYPE_F32) {
-        ukr->copy((const float *)(const void *)from, s->along, to, width, interior, count);
-        return;
-    }
-    const size_t step = s->along * anymps_dtype_bytes(s->dtype);
-    for (size_t k = 0; k < interior; k++) {
-        widen(rows, s->dtype, from + k * step, to + k * width, count);
+    const size_t whole = count / width, rest = count % width;
+    float *last = to + whole * width * interior;
+    for (size_t k = 0; k < interior; k++, to += width, last += width) {
+        const unsigned char *from = element(s, x, k0 + k);
+        if (s->dtype == ANYMPS_DTYPE_F32) {
+            const float *line = (const float *)(const void *)from;
+            ukr->copy(line, width, to, width * interior, whole, width);
+            ukr->copy(line + whole * width, 0, last, 0, 1, rest);
+            continue;
+        }
+        const size_t size = anymps_dtype_bytes(s->dtype);
+        for (size_t p = 0; p < whole; p++) {
+            widen(rows, s->dtype, from + p * width * size, to + p * width * interior, width);
+        }
+        widen(rows, s->dtype, from + whole * width * size, last, rest);
     }
 }
 
@@ -86,11 +93,13 @@ static void panel_any(const amps_row_ukr *rows, const amps_pack_source *s, size_
 void amps_pack(const amps_gemm_ukr *ukr, const amps_row_ukr *rows, const amps_pack_source *source, size_t x0,
                size_t count, size_t k0, size_t interior, size_t width, float *to)
 {
+    if (source->across == 1) {
+        panels_across(ukr, rows, source, x0, count, k0, interior, width, to);
+        return;
+    }
     for (size_t x = 0; x < count; x += width, to += width * interior) {
         const size_t here = amps_min(width, count - x);
-        if (source->across == 1) {
-            panel_across(ukr, rows, source, x0 + x, here, k0, interior, width, to);
-        } else if (source->along == 1) {
+        if (source->along == 1) {
             panel_along(ukr, rows, source, x0 + x, here, k0, interior, width, to);
         } else {
             panel_any(rows, source, x0 + x, here, k0, interior, width, to);

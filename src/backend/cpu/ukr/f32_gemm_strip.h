@@ -64,6 +64,11 @@ AMPS_INLINE void tile_run(const amps_gemm_strip *s, const float *a, float *c, in
     for (int i = 0; i < mr * nv; i++) {
         acc[i] = vec_zero();
     }
+#pragma GCC unroll 32
+    for (int i = 0; i < mr; i++) {
+        vec_prefetch(c + (size_t)i * s->c_row);
+        vec_prefetch(c + (size_t)i * s->c_row + (nv - 1) * VEC);
+    }
     for (size_t k = s->interior; k > 0; k--) {
         vec row[STRIP_VECTORS];
 #pragma GCC unroll 4
