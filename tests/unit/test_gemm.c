@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_gemm.c: matrix products below the operators (src/backend/cpu/gemm.h), on every instruction set of this
+ * machine: random shapes, strides, types, batches and epilogues against double within the documented bound; bits
+ * that do not depend on the number of threads; scratch whose content does not matter.
+ */
+#include "backend/cpu/gemm.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { CASES = 400 };
+
+static uint64_t seed = 20261122;
+
+static uint64_t bits(void)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return seed >> 33;
+}
+
+static double uniform(void)
+{
+    return (double)(bits() % (1u << 24)) / (1 << 24);
+}
+
+static bool coin(void)
+{
+    return bits() % 2 == 0;
+}
+
+/* Small sides are as likely as large ones. */
+static size_t side(double most)
+{
+    return (size_t)exp(uniform() * log(most));
+}
+
+static const anymps_dtype floats[] = { ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16 };
+
+/* `count` elements of `dtype`, and the same values in double. */
+typedef struct elements {
+    unsigned char *bytes;
+    double *values;
+} elements;
+
+static double value_of(const amps_row_ukr *rows, anymps_dtype dtype, const unsigned char *at)
+{
+    float x;
+    uint16_t half;
+    memcpy(&half, at, sizeof half);
+    if (dtype == ANYMPS_DTYPE_F16) {
+        rows->f16_to_f32(&half, &x, 1);
+    } else if (dtype == ANYMPS_DTYPE_BF16) {
+        rows->bf16_to_f32(&half, &x, 1);
+    } else {
+        memcpy(&x, at, sizeof x);
+    }
+    return (double)x;
+}
+
+static elements make(const amps_row_ukr *rows, anymps_dtype dtype, size_t count)
+{
+    const size_t size = anymps_dtype_bytes(dtype);
+    elements made = { malloc(count * size + 16), malloc(count * sizeof(double) + 16) };
+    assert_non_null(made.bytes);
+    assert_non_null(made.values);
+    for (size_t i = 0; i < count; i++) {
+        const float x = (float)(uniform() - 0.5);
+        uint16_t half;
+        unsigned char *at = made.bytes + i * size;
+        if (dtype == ANYMPS_DTYPE_F32) {
+            memcpy(at, &x, sizeof x);
+        } else {
+            (dtype == ANYMPS_DTYPE_F16 ? rows->f32_to_f16 : rows->f32_to_bf16)(&x, &half, 1);
+            memcpy(at, &half, sizeof half);
+        }
+        made.values[i] = value_of(rows, dtype, at);
+    }
+    return made;
+}
+
+static void release(elements *e)
+{
+    free(e->bytes);
+    free(e->values);
+}
+
+typedef struct product {
+    amps_gemm_args args;
+    amps_gemm_epilogue epilogue;
+    elements a, b, c, bias;
+    size_t a_count, b_count, c_count; /* elements of one matrix */
+} product;
+
+static product random_product(const amps_cpu_device *device, double most)
+{
+    product p = { 0 };
+    amps_gemm_args *args = &p.args;
+    const bool vector = bits() % 4 == 0, ta = coin(), tb = coin();
+    const size_t pad = coin() ? 5 : 0;
+    args->device = device;
+    args->m = side(most);
+    args->n = vector ? 1 : side(most);
+    args->k = side(most);
+    args->batch = 1 + bits() % 3;
+    args->alpha = coin() ? 1.0 : 1.5;
+    args->beta = coin() ? 0.0 : coin() ? 1.0 : -0.75;
+    args->a_dtype = floats[bits() % 3];
+    args->b_dtype = floats[bits() % 3];
+    args->c_dtype = floats[bits() % 3];
+    const size_t a_size = anymps_dtype_bytes(args->a_dtype), b_size = anymps_dtype_bytes(args->b_dtype);
+    const size_t c_size = anymps_dtype_bytes(args->c_dtype);
+    const size_t a_row = (ta ? args->m : args->k) + pad, b_row = (tb ? args->k : args->n) + pad;
+    const size_t c_row = vector ? 1 : args->n + pad;
+    p.a_count = (ta ? args->k : args->m) * a_row;
+    p.b_count = (tb ? args->n : args->k) * b_row;
+    p.c_count = args->m * c_row;
+    p.a = make(device->rows, args->a_dtype, p.a_count * args->batch);
+    p.b = make(device->rows, args->b_dtype, p.b_count * args->batch);
+    p.c = make(device->rows, args->c_dtype, p.c_count * args->batch);
+    p.bias = make(device->rows, args->c_dtype, args->n);
+    args->a_row_bytes = a_size * (ta ? 1 : a_row);
+    args->a_column_bytes = a_size * (ta ? a_row : 1);
+    args->a_batch_bytes = a_size * p.a_count;
+    args->b_row_bytes = b_size * (tb ? 1 : b_row);
+    args->b_column_bytes = b_size * (tb ? b_row : 1);
+    args->b_batch_bytes = b_size * p.b_count;
+    args->c_row_bytes = c_size * c_row;
+    args->c_column_bytes = c_size;
+    args->c_batch_bytes = c_size * p.c_count;
+    args->a = p.a.bytes;
+    args->b = p.b.bytes;
+    return p;
+}
+
+/* Element (i, j) of batch b, and the bound on its error. */
+static double exact(const product *p, size_t b, size_t i, size_t j, double *bound)
+{
+    const amps_gemm_args *args = &p->args;
+    const size_t a_size = anymps_dtype_bytes(args->a_dtype), b_size = anymps_dtype_bytes(args->b_dtype);
+    const size_t c_size = anymps_dtype_bytes(args->c_dtype);
+    const double *x = p->a.values + (b * args->a_batch_bytes + i * args->a_row_bytes) / a_size;
+    const double *y = p->b.values + (b * args->b_batch_bytes + j * args->b_column_bytes) / b_size;
+    const double old = p->c.values[(b * args->c_batch_bytes + i * args->c_row_bytes) / c_size + j];
+    double sum = 0.0, size = 0.0;
+    for (size_t k = 0; k < args->k; k++) {
+        const double term = x[k * (args->a_column_bytes / a_size)] * y[k * (args->b_row_bytes / b_size)];
+        sum += term;
+        size += fabs(term);
+    }
+    const double bias = args->epilogue == NULL ? 0.0 : p->bias.values[j];
+    const double result = args->alpha * sum + (args->beta == 0.0 ? 0.0 : args->beta * old) + bias;
+    const double half_unit = args->c_dtype == ANYMPS_DTYPE_BF16 ? 0x1p-9 : args->c_dtype == ANYMPS_DTYPE_F16 ? 0x1p-12 : 0;
+    *bound = 2.0 * (double)args->k * 0x1p-24 * fabs(args->alpha) * size + 0x1p-23 * fabs(args->beta * old) +
+             (bias != 0.0 ? 0x1p-23 * fabs(bias) + 0x1p-24 * fabs(result) : 0.0);
+    /* Rounding can move the result up to the next power of two, where a unit is twice as large. */
+    *bound += half_unit * 2.0 * (fabs(result) + *bound) + (args->c_dtype == ANYMPS_DTYPE_F16 ? 0x1p-25 : 0.0);
+    return result;
+}
+
+/* Runs on `device` over a copy of C with scratch full of NaN; the caller frees what comes back. */
+static unsigned char *run(const product *p, const amps_cpu_device *device)
+{
+    amps_gemm_args args = p->args;
+    size_t bytes;
+    const size_t c_bytes = p->c_count * args.batch * anymps_dtype_bytes(args.c_dtype);
+    args.device = device;
+    args.c = malloc(c_bytes + 16);
+    assert_non_null(args.c);
+    memcpy(args.c, p->c.bytes, c_bytes);
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    memset(scratch, 0xff, bytes);
+    amps_gemm(&args, scratch);
+    free(scratch);
+    return args.c;
+}
+
+static void compare(const product *p, const unsigned char *c)
+{
+    const amps_gemm_args *args = &p->args;
+    for (size_t b = 0; b < args->batch; b++) {
+        for (size_t i = 0; i < args->m; i++) {
+            for (size_t j = 0; j < args->n; j++) {
+                double bound;
+                const double want = exact(p, b, i, j, &bound);
+                const unsigned char *at = c + b * args->c_batch_bytes + i * args->c_row_bytes + j * args->c_column_bytes;
+                const double got = value_of(args->device->rows, args->c_dtype, at);
+                if (!(fabs(got - want) <= bound)) {
+                    fail_msg("%s %s,%s->%s %zux%zux%zu batch %zu: (%zu, %zu) is %g, exact %g, bound %g",
+                             amps_cpu_isa_name(args->device->isa), anymps_dtype_name(args->a_dtype),
+                             anymps_dtype_name(args->b_dtype), anymps_dtype_name(args->c_dtype), args->m, args->n,
+                             args->k, b, i, j, got, want, bound);
+                }
+            }
+        }
+    }
+}
+
+/* Devices alike but for their number of threads: 1, 2, 3. */
+static void open_devices(amps_cpu_isa isa, amps_cpu_device *devices)
+{
+    for (size_t t = 0; t < 3; t++) {
+        memset(&devices[t], 0, sizeof devices[t]);
+        devices[t].isa = isa;
+        devices[t].features = amps_cpu_features(isa);
+        devices[t].caches = amps_cpu_cache_sizes();
+        devices[t].rows = amps_cpu_choose_rows(isa);
+        assert_int_equal(amps_pool_open(t + 1, &devices[t].pool), ANYMPS_OK);
+    }
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device devices[3];
+        open_devices((amps_cpu_isa)isa, devices);
+        for (size_t i = 0; i < CASES; i++) {
+            product p = random_product(&devices[0], i % 8 == 0 ? 500.0 : 80.0);
+            p.epilogue.bias = p.bias.bytes;
+            p.args.epilogue = p.args.c_row_bytes > p.args.c_column_bytes && coin() ? &p.epilogue : NULL;
+            unsigned char *c = run(&p, &devices[0]);
+            compare(&p, c);
+            for (size_t t = 1; t < 3; t++) {
+                unsigned char *other = run(&p, &devices[t]);
+                assert_memory_equal(c, other, p.c_count * p.args.batch * anymps_dtype_bytes(p.args.c_dtype));
+                free(other);
+            }
+            free(c);
+            release(&p.a);
+            release(&p.b);
+            release(&p.c);
+            release(&p.bias);
+        }
+        for (size_t t = 0; t < 3; t++) {
+            amps_pool_close(devices[t].pool);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_products) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
