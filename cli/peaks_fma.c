@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peaks_fma.c: the multiply-add peak of this CPU: independent accumulators in registers, no memory.
+ * Called by peaks.c.
+ *
+ * Two units with a latency of 4 cycles (5 on some) need 8 to 10 chains in flight; every loop has at least
+ * twelve. The vector type is the compiler's own, so that one loop serves all instruction sets.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "parallel.h"
+#include "peaks.h"
+
+enum { STEPS = 20000, ROUNDS = 12 };
+
+/* Stores a value where the compiler must believe that somebody looks. */
+static volatile float sink;
+
+/* LANES floats in a vector, CHAINS accumulators: a * x + y converges, so that nothing overflows. */
+#define FMA_LOOP(name, lanes, chains, attribute)                                                   \
+    typedef float name##_vector __attribute__((vector_size((lanes) * sizeof(float))));            \
+    attribute static double name(void)                                                             \
+    {                                                                                              \
+        name##_vector a[chains], x, y;                                                             \
+        memset(a, 0, sizeof a);                                                                    \
+        for (int i = 0; i < (lanes); i++) {                                                        \
+            x[i] = 0.5f;                                                                           \
+            y[i] = 0.25f;                                                                          \
+        }                                                                                          \
+        for (int step = 0; step < STEPS; step++) {                                                 \
+            for (int c = 0; c < (chains); c++) {                                                   \
+                a[c] = a[c] * x + y;                                                               \
+            }                                                                                      \
+        }                                                                                          \
+        for (int c = 0; c < (chains); c++) {                                                       \
+            sink = a[c][0];                                                                        \
+        }                                                                                          \
+        return 2.0 * (lanes) * (chains) * STEPS;                                                   \
+    }
+
+#if defined(__x86_64__)
+FMA_LOOP(loop_avx512, 16, 16, __attribute__((target("avx512f,fma"))))
+FMA_LOOP(loop_avx2, 8, 12, __attribute__((target("avx2,fma"))))
+#endif
+FMA_LOOP(loop_plain, 4, 12, )
+
+typedef double (*fma_loop)(void); /* runs once, answers the operations done */
+
+static fma_loop choose_loop(const char **how)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) {
+        *how = "avx512 multiply-add loop";
+        return loop_avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        *how = "avx2 multiply-add loop";
+        return loop_avx2;
+    }
+#endif
+    *how = "128-bit multiply-add loop";
+    return loop_plain;
+}
+
+typedef struct fma_run {
+    fma_loop loop;
+    double flops[PARALLEL_MOST]; /* per ns, by thread */
+} fma_run;
+
+static void fma_part(void *context, size_t index, size_t threads)
+{
+    fma_run *run = context;
+    (void)threads;
+    double start = clock_ns(), flops = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        flops += run->loop();
+    }
+    run->flops[index] = flops / (clock_ns() - start);
+}
+
+double peaks_fma(size_t threads, const char **how)
+{
+    fma_run run = {.loop = choose_loop(how)};
+    double best = 0;
+    for (int attempt = 0; attempt < 8; attempt++) {
+        double sum = 0;
+        parallel_run(threads, fma_part, &run);
+        for (size_t i = 0; i < threads && i < PARALLEL_MOST; i++) {
+            sum += run.flops[i];
+        }
+        best = sum > best ? sum : best;
+    }
+    return best;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * roofline.c: draws the roofline chart. Called by cmd_bench.c; it knows numbers and labels only.
+ *
+ * Plain SVG 1.1 without scripts. Points carry a number; the list to the right says what each number is, so
+ * that labels never cover one another. Every point has its values as a tooltip (<title>).
+ */
+#include "roofline.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* Pixels. The plot lies at (LEFT, TOP); the list of points at LIST_X. */
+enum {
+    LEFT = 70,
+    TOP = 60,
+    PLOT_WIDTH = 620,
+    PLOT_HEIGHT = 440,
+    LIST_X = LEFT + PLOT_WIDTH + 30,
+    WIDTH = LIST_X + 330,
+    LINE = 17
+};
+
+/* Colours that also differ for most colour-blind eyes (Okabe and Ito 2008). */
+static const char *const colours[8] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                       "#e69f00", "#56b4e9", "#000000", "#999999"};
+
+typedef struct axes {
+    double x_low, x_high, y_low, y_high; /* decimal logarithms, whole */
+} axes;
+
+static double x_of(const axes *a, double intensity)
+{
+    return LEFT + (log10(intensity) - a->x_low) / (a->x_high - a->x_low) * PLOT_WIDTH;
+}
+
+static double y_of(const axes *a, double gflops)
+{
+    return TOP + PLOT_HEIGHT - (log10(gflops) - a->y_low) / (a->y_high - a->y_low) * PLOT_HEIGHT;
+}
+
+static axes choose_axes(const roofline *chart)
+{
+    axes a = {-1, 2, 0, ceil(log10(chart->peak_gflops * 1.2))};
+    for (size_t i = 0; i < chart->point_count; i++) {
+        const roofline_point *p = &chart->points[i];
+        a.x_low = fmin(a.x_low, floor(log10(p->intensity)));
+        a.x_high = fmax(a.x_high, ceil(log10(p->intensity)));
+        a.y_low = fmin(a.y_low, floor(log10(p->gflops)));
+        a.y_high = fmax(a.y_high, ceil(log10(p->gflops)));
+    }
+    return a;
+}
+
+static void put_text(FILE *f, double x, double y, const char *attributes, const char *text)
+{
+    fprintf(f, "<text x=\"%.1f\" y=\"%.1f\"%s%s>", x, y, attributes[0] != '\0' ? " " : "", attributes);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '<' || *c == '&' || *c == '>') {
+            fputs(*c == '<' ? "&lt;" : *c == '>' ? "&gt;" : "&amp;", f);
+        } else {
+            fputc(*c, f);
+        }
+    }
+    fputs("</text>\n", f);
+}
+
+static void put_line(FILE *f, double x1, double y1, double x2, double y2, const char *style)
+{
+    fprintf(f, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" %s/>\n", x1, y1, x2, y2, style);
+}
+
+static void put_grid(FILE *f, const axes *a)
+{
+    const char *faint = "stroke=\"#dddddd\" stroke-width=\"1\"";
+    char text[32];
+    for (double x = a->x_low; x <= a->x_high; x++) {
+        double at = x_of(a, pow(10, x));
+        put_line(f, at, TOP, at, TOP + PLOT_HEIGHT, faint);
+        snprintf(text, sizeof text, "%g", pow(10, x));
+        put_text(f, at, TOP + PLOT_HEIGHT + 18, "text-anchor=\"middle\"", text);
+    }
+    for (double y = a->y_low; y <= a->y_high; y++) {
+        double at = y_of(a, pow(10, y));
+        put_line(f, LEFT, at, LEFT + PLOT_WIDTH, at, faint);
+        snprintf(text, sizeof text, "%g", pow(10, y));
+        put_text(f, LEFT - 8, at + 4, "text-anchor=\"end\"", text);
+    }
+    put_text(f, LEFT + PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 40, "text-anchor=\"middle\"",
+             "operations per byte");
+    put_text(f, LEFT - 45, TOP - 14, "", "GFLOP/s");
+}
+
+/* The sloped roof from the left edge (or the lower) to the ridge, then the flat one. */
+static void put_roof(FILE *f, const roofline *chart, const axes *a)
+{
+    const char *roof = "stroke=\"#444444\" stroke-width=\"2\"";
+    double ridge = chart->peak_gflops / chart->peak_gb_per_s;
+    double from = fmax(pow(10, a->x_low), pow(10, a->y_low) / chart->peak_gb_per_s);
+    double to = fmin(ridge, pow(10, a->x_high));
+    char text[96];
+    if (from < to) {
+        put_line(f, x_of(a, from), y_of(a, from * chart->peak_gb_per_s), x_of(a, to),
+                 y_of(a, to * chart->peak_gb_per_s), roof);
+    }
+    if (ridge < pow(10, a->x_high)) {
+        double begin = fmax(ridge, pow(10, a->x_low));
+        put_line(f, x_of(a, begin), y_of(a, chart->peak_gflops), LEFT + PLOT_WIDTH,
+                 y_of(a, chart->peak_gflops), roof);
+    }
+    snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s, copy %.3g GB/s", chart->peak_gflops,
+             chart->peak_gb_per_s);
+    put_text(f, LEFT + PLOT_WIDTH, TOP - 14, "text-anchor=\"end\" fill=\"#444444\"", text);
+}
+
+static void put_point(FILE *f, const roofline *chart, const axes *a, size_t index, size_t number)
+{
+    const roofline_point *p = &chart->points[index];
+    double x = x_of(a, p->intensity), y = y_of(a, p->gflops);
+    const char *colour = colours[p->series % 8];
+    char text[128];
+    fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\">"
+               "<title>%s, %s: %.4g GFLOP/s at %.3g per byte</title></circle>\n",
+            x, y, colour, p->series == 0 ? colour : "none", chart->series[p->series], p->label,
+            p->gflops, p->intensity);
+    if (p->series != 0) {
+        return;
+    }
+    snprintf(text, sizeof text, "%zu", number);
+    put_text(f, x + 8, y - 6, "font-size=\"11\"", text);
+    snprintf(text, sizeof text, "%zu  %s  %.3g", number, p->label, p->gflops);
+    put_text(f, LIST_X, TOP + 20 + (double)number * LINE, "font-size=\"12\"", text);
+}
+
+static void put_legend(FILE *f, const roofline *chart)
+{
+    double x = LEFT;
+    for (size_t i = 0; i < chart->series_count; i++) {
+        double y = TOP + PLOT_HEIGHT + 64;
+        fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\"/>\n",
+                x + 6, y - 4, colours[i % 8], i == 0 ? colours[i] : "none");
+        put_text(f, x + 16, y, "", chart->series[i]);
+        x += 110;
+    }
+    put_text(f, LIST_X, TOP + 14, "font-weight=\"bold\"", "GFLOP/s");
+}
+
+static void put_chart(FILE *f, const roofline *chart)
+{
+    axes a = choose_axes(chart);
+    size_t listed = 0;
+    for (size_t i = 0; i < chart->point_count; i++) {
+        listed += chart->points[i].series == 0;
+    }
+    double list_end = TOP + 40 + (double)listed * LINE, plot_end = TOP + PLOT_HEIGHT + 90;
+    double height = fmax(list_end, plot_end);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
+               "viewBox=\"0 0 %d %.0f\" font-family=\"sans-serif\" font-size=\"13\">\n"
+               "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+            WIDTH, height, WIDTH, height);
+    put_text(f, LEFT - 45, 26, "font-size=\"17\" font-weight=\"bold\"", chart->title);
+    put_grid(f, &a);
+    put_roof(f, chart, &a);
+    size_t number = 0;
+    for (size_t i = 0; i < chart->point_count; i++) {
+        number += chart->points[i].series == 0;
+        put_point(f, chart, &a, i, number);
+    }
+    put_legend(f, chart);
+    fputs("</svg>\n", f);
+}
+
+bool roofline_write(const char *path, const roofline *chart)
+{
+    size_t size = strlen(path) + 8;
+    char *aside = cli_allocate(size, 1);
+    if (aside == NULL) {
+        return false;
+    }
+    snprintf(aside, size, "%s.XXXXXX", path);
+    int descriptor = mkstemp(aside);
+    FILE *f = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
+    bool good = f != NULL;
+    if (good) {
+        put_chart(f, chart);
+        good = fflush(f) == 0 && ferror(f) == 0 && fchmod(descriptor, 0644) == 0;
+        good = fclose(f) == 0 && good;
+        good = good && rename(aside, path) == 0;
+    }
+    if (!good) {
+        cli_error("bench: chart %s: %s", path, strerror(errno));
+        if (descriptor >= 0) {
+            unlink(aside);
+        }
+    }
+    free(aside);
+    return good;
+}
