@@ -22,6 +22,16 @@ static const char *backend_name(anymps_backend backend)
     return "unknown";
 }
 
+/* Host memory has no largest buffer but the address space. */
+static const char *text_limit(char *text, size_t bytes)
+{
+    if (bytes >= SIZE_MAX / 4) {
+        snprintf(text, TEXT_SHORT, "no limit");
+        return text;
+    }
+    return text_bytes(text, (double)bytes);
+}
+
 static void add_row(table *t, const anymps_device_properties *p)
 {
     char buffer[TEXT_SHORT], set[TEXT_SHORT];
@@ -29,7 +39,7 @@ static void add_row(table *t, const anymps_device_properties *p)
     table_cell(t, "%s", p->name);
     table_cell(t, "%s", p->architecture);
     table_cell(t, "%s", p->unified_memory ? "unified" : "own");
-    table_cell(t, "%s", text_bytes(buffer, (double)p->max_buffer_bytes));
+    table_cell(t, "%s", text_limit(buffer, p->max_buffer_bytes));
     table_cell(t, "%s", text_bytes(set, (double)p->recommended_working_set_bytes));
     if (p->threads > 0) {
         table_cell(t, "%zu", p->threads);

@@ -212,7 +212,7 @@ static size_t rows_per_device(void)
 
 static bool verify_device(verify_run *run, anymps_device *device)
 {
-    char label[64];
+    char label[96];
     anymps_device_properties p = ANYMPS_DEVICE_PROPERTIES_INIT;
     if (anymps_device_get_properties(device, &p) != ANYMPS_OK) {
         cli_library_error("verify");

@@ -6,16 +6,15 @@
  * Two units with a latency of 4 cycles (5 on some) need 8 to 10 chains in flight; every loop has at least
  * twelve. The vector type is the compiler's own, so that one loop serves all instruction sets.
  */
-#include <string.h>
-
 #include "clock.h"
 #include "parallel.h"
 #include "peaks.h"
 
 enum { STEPS = 20000, ROUNDS = 12 };
 
-/* Stores a value where the compiler must believe that somebody looks. */
-static volatile float sink;
+/* Where values come from and go to, so that the compiler must believe that they matter: chains that began
+   alike would be merged into one. */
+static volatile float source = 1.0f, sink;
 
 /* LANES floats in a vector, CHAINS accumulators: a * x + y converges, so that nothing overflows. */
 #define FMA_LOOP(name, lanes, chains, attribute)                                                   \
@@ -23,10 +22,12 @@ static volatile float sink;
     attribute static double name(void)                                                             \
     {                                                                                              \
         name##_vector a[chains], x, y;                                                             \
-        memset(a, 0, sizeof a);                                                                    \
         for (int i = 0; i < (lanes); i++) {                                                        \
             x[i] = 0.5f;                                                                           \
             y[i] = 0.25f;                                                                          \
+            for (int c = 0; c < (chains); c++) {                                                   \
+                a[c][i] = source;                                                                  \
+            }                                                                                      \
         }                                                                                          \
         for (int step = 0; step < STEPS; step++) {                                                 \
             for (int c = 0; c < (chains); c++) {                                                   \
