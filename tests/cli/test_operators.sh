@@ -46,10 +46,10 @@ for f in sigmoid tanh soft_plus elu gelu gelu_tanh silu; do
 done
 
 npy make f4 2x4 weights.npy 1 0 0 0 0 1 0 0
-run fully-connected x.npy weights.npy --transpose-weights --neuron relu -o y.npy --check
+run fully-connected x.npy weights.npy --transpose-weights --neuron relu --a 0.5 -o y.npy --check
 expect 0
 says "fully_connected 2x4 * 2x4^T -> 2x2 f32 on cpu: TIME, RATE, largest error 0 (0 of its bound)"
-holds y.npy "f4 2x2 C: 1 1 0 3"
+holds y.npy "f4 2x2 C: 1 1 -0.5 3"
 npy make f4 2 bias2.npy 10 20
 run fully-connected x.npy weights.npy --transpose-weights --bias bias2.npy --alpha -1 -o y.npy
 holds y.npy "f4 2x2 C: 9 19 11 17"

@@ -5,7 +5,7 @@ npy make f4 2x3 a.npy 1 2 3 4 5 6
 npy make f4 3x2 b.npy 1 2 3 4 5 6
 
 # More than a second of work, and not a byte on stderr that is no terminal.
-run bench rms-norm softmax --shape 32x64 --seconds 0.7
+run bench rms-norm softmax --shape 2048x2048 --seconds 0.9
 expect 0
 checks=$((checks + 1))
 [ ! -s err ] || fail "stderr is not empty"
@@ -30,12 +30,12 @@ fi
 # On a terminal, work of over a second draws a bar and takes it away again.
 if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>&1; then
     last="anymps bench on a terminal"
-    script -qec "'$ANYMPS' bench rms-norm softmax --shape 32x64 --seconds 0.7" /dev/null >out 2>err </dev/null
+    script -qec "'$ANYMPS' bench rms-norm softmax --shape 2048x2048 --seconds 0.9" /dev/null >out 2>err </dev/null
     code=$?
     expect 0
     mentions out "bench  [###"
     mentions out "$(printf '\r\033[K')"
-    script -qec "'$ANYMPS' bench rms-norm softmax --shape 32x64 --seconds 0.7 -q" /dev/null >out 2>err </dev/null
+    script -qec "'$ANYMPS' bench rms-norm softmax --shape 2048x2048 --seconds 0.9 -q" /dev/null >out 2>err </dev/null
     checks=$((checks + 1))
     [ ! -s out ] || fail "--quiet is not quiet on a terminal"
 fi
