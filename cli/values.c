@@ -36,17 +36,31 @@ static int bias_of(float_format format)
     return (1 << (format.exponent_bits - 1)) - 1;
 }
 
-/* The distance between neighbours at `value`, of subnormals below the smallest normal number. */
-static double spacing(float_format format, double value)
+/* 2^exponent for an exponent that double has; ldexp is several times slower. */
+static double power_of_two(int exponent)
+{
+    uint64_t bits = (uint64_t)(exponent + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+/* The distance between neighbours at `value`, as an exponent; of subnormals below the smallest normal. */
+static int spacing_exponent(float_format format, double value)
 {
     int lowest = 1 - bias_of(format);
     int exponent = value == 0 ? lowest : ilogb(value);
-    return ldexp(1.0, (exponent < lowest ? lowest : exponent) - format.fraction_bits);
+    return (exponent < lowest ? lowest : exponent) - format.fraction_bits;
+}
+
+static double spacing(float_format format, double value)
+{
+    return power_of_two(spacing_exponent(format, value));
 }
 
 static double largest_finite(float_format format)
 {
-    return ldexp(2.0 - ldexp(1.0, -format.fraction_bits), bias_of(format));
+    return (2.0 - power_of_two(-format.fraction_bits)) * power_of_two(bias_of(format));
 }
 
 static double round_to_format(float_format format, double value)
@@ -54,8 +68,8 @@ static double round_to_format(float_format format, double value)
     if (value == 0 || !isfinite(value)) {
         return value;
     }
-    double step = spacing(format, value);
-    double rounded = nearbyint(value / step) * step;
+    int step = spacing_exponent(format, value);
+    double rounded = nearbyint(value * power_of_two(-step)) * power_of_two(step);
     return fabs(rounded) > largest_finite(format) ? copysign((double)INFINITY, value) : rounded;
 }
 
@@ -89,10 +103,10 @@ static double decode(float_format format, uint32_t bits)
     if (exponent == all_ones) {
         value = fraction != 0 ? (double)NAN : (double)INFINITY;
     } else if (exponent == 0) {
-        value = ldexp((double)fraction, 1 - bias_of(format) - format.fraction_bits);
+        value = (double)fraction * power_of_two(1 - bias_of(format) - format.fraction_bits);
     } else {
-        value = ldexp((double)(fraction | 1u << format.fraction_bits),
-                      (int)exponent - bias_of(format) - format.fraction_bits);
+        value = (double)(fraction | 1u << format.fraction_bits) *
+                power_of_two((int)exponent - bias_of(format) - format.fraction_bits);
     }
     return negative ? -value : value;
 }
@@ -148,6 +162,9 @@ void value_put(anymps_dtype dtype, void *element, double value)
     float_format format;
     if (dtype == ANYMPS_DTYPE_F64) {
         memcpy(element, &value, sizeof value);
+    } else if (dtype == ANYMPS_DTYPE_F32) {
+        float single = (float)value;
+        memcpy(element, &single, sizeof single);
     } else if (format_of(dtype, &format)) {
         uint32_t bits = encode(format, value);
         memcpy(element, &bits, anymps_dtype_bytes(dtype));
@@ -159,6 +176,9 @@ void value_put(anymps_dtype dtype, void *element, double value)
 double value_round(anymps_dtype dtype, double value)
 {
     float_format format;
+    if (dtype == ANYMPS_DTYPE_F32) {
+        return (double)(float)value;
+    }
     return format_of(dtype, &format) ? round_to_format(format, value) : value;
 }
 
