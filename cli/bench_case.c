@@ -46,8 +46,7 @@ static bool run_ours(job *j, anymps_timings *timings)
 static bool make_product(const job *j, const job_sizes *sizes, peer_product *product)
 {
     bool f32 = job_slot_dtype(j, 0) == ANYMPS_DTYPE_F32;
-    if (j->op != JOB_MATMUL || !f32 || sizes->batch > 1 ||
-        anymps_matrix_contents(j->slot[0].matrix) == NULL) {
+    if (j->op != JOB_MATMUL || !f32 || sizes->batch > 1 || anymps_matrix_contents(j->slot[0].matrix) == NULL) {
         return false;
     }
     *product = (peer_product){
@@ -66,8 +65,7 @@ static bool make_product(const job *j, const job_sizes *sizes, peer_product *pro
     return product->result != NULL;
 }
 
-static bool sample_all(job *j, const peers *others, const peer_product *product, double seconds,
-                       samples *s)
+static bool sample_all(job *j, const peers *others, const peer_product *product, double seconds, samples *s)
 {
     double start = clock_ns();
     size_t peer_count = product->result != NULL ? others->count : 0;

@@ -11,11 +11,11 @@
 typedef struct bench_result {
     char text[JOB_TEXT];
     char explain[96];
-    double p10, p50, p90;       /* ns, round trip: commit until the host knows */
-    double encode, device;      /* ns, medians */
+    double p10, p50, p90;  /* ns, round trip: commit until the host knows */
+    double encode, device; /* ns, medians */
     double flops, bytes;
     size_t samples;
-    double peer[PEERS_MOST];    /* ns, medians; 0: not measured */
+    double peer[PEERS_MOST]; /* ns, medians; 0: not measured */
 } bench_result;
 
 /* Measures the case for about `seconds`. Every sample encodes anew, commits and waits; peers run in turn

@@ -10,14 +10,18 @@
 #include "cli.h"
 #include "values.h"
 
-#define THREE(left, right, result)                                                                 \
-    {{ANYMPS_DTYPE_##left, ANYMPS_DTYPE_##right, ANYMPS_DTYPE_##result}, 3}
-#define ONE(dtype) {{ANYMPS_DTYPE_##dtype}, 1}
+#define THREE(left, right, result)                                                                                     \
+    {                                                                                                                  \
+        {ANYMPS_DTYPE_##left, ANYMPS_DTYPE_##right, ANYMPS_DTYPE_##result}, 3                                          \
+    }
+#define ONE(dtype)                                                                                                     \
+    {                                                                                                                  \
+        {ANYMPS_DTYPE_##dtype}, 1                                                                                      \
+    }
 
 static const case_types product_types[] = {
-    THREE(F32, F32, F32), THREE(F16, F16, F16), THREE(F16, F16, F32),
-    THREE(BF16, BF16, BF16), THREE(BF16, BF16, F32), THREE(I8, I8, F32),
-    THREE(I8, I8, F16), THREE(I8, I8, I32), THREE(I16, I16, F32),
+    THREE(F32, F32, F32), THREE(F16, F16, F16), THREE(F16, F16, F32), THREE(BF16, BF16, BF16), THREE(BF16, BF16, F32),
+    THREE(I8, I8, F32),   THREE(I8, I8, F16),   THREE(I8, I8, I32),   THREE(I16, I16, F32),
 };
 static const case_types plain_types[] = {ONE(F32), ONE(F16), ONE(BF16)};
 
@@ -28,8 +32,7 @@ static bool is_product(job_operator op)
 
 size_t case_types_count(job_operator op)
 {
-    return is_product(op) ? sizeof product_types / sizeof product_types[0]
-                          : sizeof plain_types / sizeof plain_types[0];
+    return is_product(op) ? sizeof product_types / sizeof product_types[0] : sizeof plain_types / sizeof plain_types[0];
 }
 
 case_types case_types_at(job_operator op, size_t index)
@@ -77,9 +80,8 @@ static bool make_slot(const case_spec *spec, anymps_device *device, job *j, size
         return j->slot[slot].vector != NULL;
     }
     bool turned = spec->params.transpose[slot];
-    anymps_matrix_desc desc = anymps_matrix_desc_make(
-        size_of(&spec->sizes, shape[turned ? 1 : 0]), size_of(&spec->sizes, shape[turned ? 0 : 1]),
-        dtype);
+    anymps_matrix_desc desc = anymps_matrix_desc_make(size_of(&spec->sizes, shape[turned ? 1 : 0]),
+                                                      size_of(&spec->sizes, shape[turned ? 0 : 1]), dtype);
     desc.matrices = spec->sizes.batch;
     desc.row_bytes = (desc.columns + spec->pad_columns) * anymps_dtype_bytes(dtype);
     j->slot[slot].matrix = random_matrix(device, &desc, seed, low, high);

@@ -22,7 +22,7 @@ const char *case_types_text(const case_types *types, char *text);
 
 typedef struct case_spec {
     job_operator op;
-    job_sizes sizes;    /* batch 0: 1 */
+    job_sizes sizes; /* batch 0: 1 */
     case_types types;
     job_params params;
     bool optional;      /* give the operands that may be left out */

@@ -26,17 +26,27 @@ typedef struct bench_shape {
 
 /* Square and flat products; a layer; the adapters, rows and norms of transformer inference. */
 static const bench_shape standard[] = {
-    {JOB_MATMUL, {64, 64, 64, 0, 1}},        {JOB_MATMUL, {128, 128, 128, 0, 1}},
-    {JOB_MATMUL, {256, 256, 256, 0, 1}},     {JOB_MATMUL, {512, 512, 512, 0, 1}},
-    {JOB_MATMUL, {1024, 1024, 1024, 0, 1}},  {JOB_MATMUL, {64, 8, 512, 0, 1}},
-    {JOB_MATMUL, {64, 512, 8, 0, 1}},        {JOB_MATMUL, {8, 1024, 1024, 0, 1}},
-    {JOB_MATMUL, {1, 4096, 4096, 0, 1}},     {JOB_MATRIX_VECTOR, {4096, 0, 4096, 0, 1}},
+    {JOB_MATMUL, {64, 64, 64, 0, 1}},
+    {JOB_MATMUL, {128, 128, 128, 0, 1}},
+    {JOB_MATMUL, {256, 256, 256, 0, 1}},
+    {JOB_MATMUL, {512, 512, 512, 0, 1}},
+    {JOB_MATMUL, {1024, 1024, 1024, 0, 1}},
+    {JOB_MATMUL, {64, 8, 512, 0, 1}},
+    {JOB_MATMUL, {64, 512, 8, 0, 1}},
+    {JOB_MATMUL, {8, 1024, 1024, 0, 1}},
+    {JOB_MATMUL, {1, 4096, 4096, 0, 1}},
+    {JOB_MATRIX_VECTOR, {4096, 0, 4096, 0, 1}},
     {JOB_FULLY_CONNECTED, {64, 1536, 384, 0, 1}},
-    {JOB_LORA, {64, 512, 512, 8, 1}},        {JOB_LORA, {64, 1024, 1024, 8, 1}},
-    {JOB_LORA, {64, 2048, 2048, 8, 1}},      {JOB_SOFTMAX, {128, 1024, 0, 0, 1}},
-    {JOB_SOFTMAX, {4096, 4096, 0, 0, 1}},    {JOB_LOG_SOFTMAX, {128, 1024, 0, 0, 1}},
-    {JOB_RMS_NORM, {128, 1024, 0, 0, 1}},    {JOB_RMS_NORM, {4096, 4096, 0, 0, 1}},
-    {JOB_LAYER_NORM, {128, 1024, 0, 0, 1}},  {JOB_NEURON, {128, 1024, 0, 0, 1}},
+    {JOB_LORA, {64, 512, 512, 8, 1}},
+    {JOB_LORA, {64, 1024, 1024, 8, 1}},
+    {JOB_LORA, {64, 2048, 2048, 8, 1}},
+    {JOB_SOFTMAX, {128, 1024, 0, 0, 1}},
+    {JOB_SOFTMAX, {4096, 4096, 0, 0, 1}},
+    {JOB_LOG_SOFTMAX, {128, 1024, 0, 0, 1}},
+    {JOB_RMS_NORM, {128, 1024, 0, 0, 1}},
+    {JOB_RMS_NORM, {4096, 4096, 0, 0, 1}},
+    {JOB_LAYER_NORM, {128, 1024, 0, 0, 1}},
+    {JOB_NEURON, {128, 1024, 0, 0, 1}},
 };
 enum { STANDARD = sizeof standard / sizeof standard[0], CASES_MOST = 64 };
 
@@ -78,8 +88,8 @@ static void add_case(bench_run *run, job_operator op, job_sizes sizes)
 {
     case_spec spec = {.op = op, .sizes = sizes, .params = JOB_PARAMS_INIT, .seed = 1};
     if (!types_for(op, run->request->dtype, &spec.types) || run->case_count == CASES_MOST ||
-        anymps_device_supports(run->device, job_operator_info(op)->name, spec.types.dtype,
-                               spec.types.count) != ANYMPS_OK) {
+        anymps_device_supports(run->device, job_operator_info(op)->name, spec.types.dtype, spec.types.count) !=
+            ANYMPS_OK) {
         return;
     }
     if (op == JOB_NEURON || op == JOB_FULLY_CONNECTED) {
@@ -179,8 +189,8 @@ static void report_table(bench_run *run)
     if (run->properties.threads > 0) {
         printf(", %zu threads", run->properties.threads);
     }
-    printf(")\npeaks: %.4g GFLOP/s (%s), copy %.3g GB/s out of cache\n\n", run->roof.gflops,
-           run->roof.how, run->roof.gb_per_s);
+    printf(")\npeaks: %.4g GFLOP/s (%s), copy %.3g GB/s out of cache\n\n", run->roof.gflops, run->roof.how,
+           run->roof.gb_per_s);
     table t = table_make(headings);
     for (size_t i = 0; i < run->result_count; i++) {
         add_row(run, &t, i);
@@ -247,12 +257,10 @@ static void report_json(bench_run *run)
     json_close(&json);
 }
 
-static void fill_point(const bench_run *run, size_t index, double time, size_t series,
-                       roofline_point *point)
+static void fill_point(const bench_run *run, size_t index, double time, size_t series, roofline_point *point)
 {
     const bench_result *r = &run->results[index];
-    snprintf(point->label, sizeof point->label, "%s %.44s",
-             job_operator_info(run->cases[index].op)->name, r->text);
+    snprintf(point->label, sizeof point->label, "%s %.44s", job_operator_info(run->cases[index].op)->name, r->text);
     point->intensity = r->flops / r->bytes;
     point->gflops = r->flops / time;
     point->series = series;
@@ -261,14 +269,16 @@ static void fill_point(const bench_run *run, size_t index, double time, size_t s
 static bool draw(bench_run *run)
 {
     char title[256];
-    roofline chart = {.title = title, .peak_gflops = run->roof.gflops,
-                      .peak_gb_per_s = run->roof.gb_per_s, .series = {"anymps"}, .series_count = 1};
+    roofline chart = {.title = title,
+                      .peak_gflops = run->roof.gflops,
+                      .peak_gb_per_s = run->roof.gb_per_s,
+                      .series = {"anymps"},
+                      .series_count = 1};
     roofline_point *points = cli_allocate(run->result_count * (1 + PEERS_MOST), sizeof *points);
     if (points == NULL) {
         return false;
     }
-    snprintf(title, sizeof title, "anymps %s on %s (%s)", anymps_version(), run->properties.id,
-             run->properties.name);
+    snprintf(title, sizeof title, "anymps %s on %s (%s)", anymps_version(), run->properties.id, run->properties.name);
     for (size_t p = 0; p < run->others.count && chart.series_count < 8; p++) {
         chart.series[chart.series_count++] = peer_name(run->others.list[p]);
     }
@@ -312,8 +322,7 @@ static int bench(const bench_request *r, const job_sizes *shape)
     run->request = r;
     run->properties = (anymps_device_properties)ANYMPS_DEVICE_PROPERTIES_INIT;
     run->device = cli_open_device(r->device_id, r->threads, r->isa);
-    bool good = run->device != NULL &&
-                anymps_device_get_properties(run->device, &run->properties) == ANYMPS_OK;
+    bool good = run->device != NULL && anymps_device_get_properties(run->device, &run->properties) == ANYMPS_OK;
     if (good && r->peers) {
         run->others = peers_open(run->properties.threads > 0 ? run->properties.threads : 1);
     }
@@ -354,13 +363,11 @@ static void add_options(command_line *line, bench_request *r)
 {
     options_add(line, (option){"shape", 's', OPTION_TEXT, &r->shape, "MxNxK[xR]",
                                "this shape only (rows, columns, interior, rank)"});
-    options_add(line, (option){"dtype", 0, OPTION_DTYPE, &r->dtype, "TYPE",
-                               "type of the operands (default f32)"});
-    options_add(line, (option){"seconds", 0, OPTION_NUMBER, &r->seconds, "X",
-                               "time for each case (default 0.3)"});
+    options_add(line, (option){"dtype", 0, OPTION_DTYPE, &r->dtype, "TYPE", "type of the operands (default f32)"});
+    options_add(line, (option){"seconds", 0, OPTION_NUMBER, &r->seconds, "X", "time for each case (default 0.3)"});
     options_add(line, (option){"device", 'd', OPTION_TEXT, &r->device_id, "ID", "device to measure"});
-    options_add(line, (option){"threads", 't', OPTION_COUNT, &r->threads, "N",
-                               "threads of the CPU, ours and the peers'"});
+    options_add(line,
+                (option){"threads", 't', OPTION_COUNT, &r->threads, "N", "threads of the CPU, ours and the peers'"});
     options_add(line, (option){"isa", 0, OPTION_TEXT, &r->isa, "NAME", "newest instruction set to use"});
     options_add(line, (option){"peers", 0, OPTION_FLAG, &r->peers, NULL,
                                "time OpenBLAS, BLIS, oneDNN and MKL too, where found"});

@@ -25,9 +25,8 @@ static const struct {
     job_operator op;
     job_sizes sizes; /* m, n, k, r, batch */
 } demo_cases[] = {
-    {JOB_LORA, {64, 512, 512, 8, 1}},    {JOB_LORA, {64, 1024, 1024, 8, 1}},
-    {JOB_LORA, {64, 2048, 2048, 8, 1}},  {JOB_SOFTMAX, {128, 1024, 0, 0, 1}},
-    {JOB_RMS_NORM, {128, 1024, 0, 0, 1}}, {JOB_MATMUL, {512, 512, 512, 0, 1}},
+    {JOB_LORA, {64, 512, 512, 8, 1}},    {JOB_LORA, {64, 1024, 1024, 8, 1}},   {JOB_LORA, {64, 2048, 2048, 8, 1}},
+    {JOB_SOFTMAX, {128, 1024, 0, 0, 1}}, {JOB_RMS_NORM, {128, 1024, 0, 0, 1}}, {JOB_MATMUL, {512, 512, 512, 0, 1}},
 };
 enum { DEMO_CASES = sizeof demo_cases / sizeof demo_cases[0], RUNS = 51, PLAIN_RUNS = 3 };
 
@@ -39,8 +38,8 @@ typedef struct demo_times {
 
 static bool write_slot(const job_slot *slot, const char *path)
 {
-    anymps_status status = slot->matrix != NULL ? anymps_npy_write(path, slot->matrix)
-                                                : anymps_npy_write_vector(path, slot->vector);
+    anymps_status status =
+        slot->matrix != NULL ? anymps_npy_write(path, slot->matrix) : anymps_npy_write_vector(path, slot->vector);
     if (status != ANYMPS_OK) {
         cli_error("demo: %s: %s", path, cli_library_message());
     }
@@ -55,8 +54,11 @@ static bool through_file(job *j, size_t slot, const char *folder)
     const job_info *info = job_operator_info(j->op);
     bool vector = j->slot[slot].vector != NULL, transposed = false;
     job_slot loaded = {0};
-    operand_request request = {.operator_name = "demo", .slot_name = info->slot[slot].name,
-                               .spec = path, .device = j->device, .vector = vector};
+    operand_request request = {.operator_name = "demo",
+                               .slot_name = info->slot[slot].name,
+                               .spec = path,
+                               .device = j->device,
+                               .vector = vector};
     snprintf(path, sizeof path, "%s/%s.npy", folder, info->slot[slot].name);
     bool good = write_slot(&j->slot[slot], path) && operand_load(&request, &loaded, &transposed);
     unlink(path);
@@ -87,8 +89,8 @@ static bool run_library(job *j, demo_times *times)
     bool good = job_prepare(j) == ANYMPS_OK;
     for (size_t i = 0; good && i < RUNS; i++) {
         anymps_timings t;
-        good = anymps_command_buffer_reset(j->command_buffer) == ANYMPS_OK &&
-               job_encode(j) == ANYMPS_OK && job_run(j, &t) == ANYMPS_OK;
+        good = anymps_command_buffer_reset(j->command_buffer) == ANYMPS_OK && job_encode(j) == ANYMPS_OK &&
+               job_run(j, &t) == ANYMPS_OK;
         encode[i] = (double)t.encode_ns;
         device[i] = (double)t.device_ns;
         round_trip[i] = (double)t.round_trip_ns;
@@ -138,9 +140,8 @@ static bool run_job(job *j, const char *folder, table *t)
     demo_times times = {0};
     oracle_inputs inputs = {0};
     oracle_comparison c = {0};
-    bool good = operands_through_files(j, folder) && oracle_read(j, &inputs) &&
-                run_library(j, &times) && run_plain(j, &times) &&
-                through_file(j, job_result_slot(j), folder) && oracle_compare(j, &inputs, &c);
+    bool good = operands_through_files(j, folder) && oracle_read(j, &inputs) && run_library(j, &times) &&
+                run_plain(j, &times) && through_file(j, job_result_slot(j), folder) && oracle_compare(j, &inputs, &c);
     oracle_inputs_free(&inputs);
     if (good) {
         add_row(t, j, &c, &times);
@@ -153,8 +154,8 @@ static bool run_cases(anymps_device *device, const char *folder, table *t)
     bool good = true;
     progress_start("demo", DEMO_CASES, false);
     for (size_t i = 0; i < DEMO_CASES; i++) {
-        case_spec spec = {.op = demo_cases[i].op, .sizes = demo_cases[i].sizes,
-                          .params = JOB_PARAMS_INIT, .seed = i + 1};
+        case_spec spec = {
+            .op = demo_cases[i].op, .sizes = demo_cases[i].sizes, .params = JOB_PARAMS_INIT, .seed = i + 1};
         job j;
         spec.types = case_types_at(spec.op, 0);
         good = case_make(&spec, device, &j) && run_job(&j, folder, t) && good;
@@ -225,8 +226,8 @@ int cmd_demo(int argc, char **argv)
     bool good = device != NULL && demo_on(device);
     anymps_device_release(device);
     anymps_live live = anymps_live_counts();
-    printf("\nlive at the end: %zu objects, %zu blocks of %zu bytes, %zu device bytes, %zu wrapped\n",
-           live.objects, live.blocks, live.block_bytes, live.device_bytes, live.wrapped);
+    printf("\nlive at the end: %zu objects, %zu blocks of %zu bytes, %zu device bytes, %zu wrapped\n", live.objects,
+           live.blocks, live.block_bytes, live.device_bytes, live.wrapped);
     good = good && live.objects == 0 && live.blocks == 0 && live.device_bytes == 0 && live.wrapped == 0;
     return good ? CLI_OK : CLI_FAILURE;
 }

@@ -23,7 +23,7 @@
 /* Sizes around the tiles of the kernels, primes, ones, and one that takes several blocks. The order is
    m, n, k, r, batch. */
 static const job_sizes shapes[] = {
-    {1, 1, 1, 1, 1},       {7, 5, 3, 2, 1},      {17, 33, 65, 8, 1},   {64, 64, 64, 8, 1},
+    {1, 1, 1, 1, 1},       {7, 5, 3, 2, 1},      {17, 33, 65, 8, 1},    {64, 64, 64, 8, 1},
     {13, 127, 129, 16, 3}, {96, 100, 257, 4, 1}, {128, 1024, 31, 8, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0], NEURON_SHAPES = 4 };
@@ -70,8 +70,8 @@ static case_spec make_variant(job_operator op, case_types types, size_t shape, s
 static void set_neuron(case_spec *spec, size_t index)
 {
     anymps_neuron_type neuron = neuron_at(index);
-    bool power = neuron == ANYMPS_NEURON_POWER || neuron == ANYMPS_NEURON_LOGARITHM ||
-                 neuron == ANYMPS_NEURON_EXPONENTIAL;
+    bool power =
+        neuron == ANYMPS_NEURON_POWER || neuron == ANYMPS_NEURON_LOGARITHM || neuron == ANYMPS_NEURON_EXPONENTIAL;
     spec->params.neuron = neuron;
     spec->params.a = 0.25;
     spec->params.b = power ? 1.5 : 0.625;
@@ -127,8 +127,7 @@ static bool run_case(job *j, oracle_comparison *c)
     if (!oracle_read(j, &inputs)) {
         return false;
     }
-    bool good = job_prepare(j) == ANYMPS_OK && job_encode(j) == ANYMPS_OK &&
-                job_run(j, &timings) == ANYMPS_OK;
+    bool good = job_prepare(j) == ANYMPS_OK && job_encode(j) == ANYMPS_OK && job_run(j, &timings) == ANYMPS_OK;
     if (!good) {
         cli_library_error("verify");
     }
@@ -147,16 +146,16 @@ static void run_one(const case_spec *spec, anymps_device *device, verify_row *ro
     row->largest_share = c.largest_share > row->largest_share ? c.largest_share : row->largest_share;
     if (!ran || c.outside > 0) {
         if (row->failed == 0 && ran) {
-            snprintf(row->problem, sizeof row->problem, "%s [%zu,%zu,%zu] is %.9g, exact %.9g",
-                     job_text(&j, text), c.matrix, c.row, c.column, c.got, c.exact);
+            snprintf(row->problem, sizeof row->problem, "%s [%zu,%zu,%zu] is %.9g, exact %.9g", job_text(&j, text),
+                     c.matrix, c.row, c.column, c.got, c.exact);
         }
         row->failed++;
     }
     job_free(&j);
 }
 
-static void report_row(verify_run *run, const char *device, const char *isa, job_operator op,
-                       const case_types *types, const verify_row *row, const char *answer)
+static void report_row(verify_run *run, const char *device, const char *isa, job_operator op, const case_types *types,
+                       const verify_row *row, const char *answer)
 {
     char text[CASE_TYPES_TEXT];
     const char *name = job_operator_info(op)->name;
@@ -182,8 +181,8 @@ static void report_row(verify_run *run, const char *device, const char *isa, job
     table_cell(&run->t, "%s", answer);
 }
 
-static void verify_types(verify_run *run, anymps_device *device,
-                         const anymps_device_properties *p, job_operator op, case_types types)
+static void verify_types(verify_run *run, anymps_device *device, const anymps_device_properties *p, job_operator op,
+                         case_types types)
 {
     verify_row row = {0};
     const char *name = job_operator_info(op)->name, *answer = "unsupported";
@@ -202,8 +201,7 @@ static void verify_types(verify_run *run, anymps_device *device,
     run->failed += row.failed > 0;
     report_row(run, p->id, p->architecture, op, &types, &row, answer);
     if (row.failed > 0) {
-        cli_error("verify: %s %s: %zu of %zu cases failed: %s", p->id, name, row.failed, row.cases,
-                  row.problem);
+        cli_error("verify: %s %s: %zu of %zu cases failed: %s", p->id, name, row.failed, row.cases, row.problem);
     }
     progress_advance();
 }
@@ -249,8 +247,7 @@ static bool verify_id(verify_run *run, const char *id, const char *isa, size_t t
         desc.id = id;
         desc.isa = isas[i];
         desc.threads = threads;
-        if (anymps_device_open(&desc, &device) == ANYMPS_OK &&
-            anymps_device_get_properties(device, &p) == ANYMPS_OK &&
+        if (anymps_device_open(&desc, &device) == ANYMPS_OK && anymps_device_get_properties(device, &p) == ANYMPS_OK &&
             strcmp(p.architecture, before) != 0) {
             snprintf(before, sizeof before, "%s", p.architecture);
             ran = verify_device(run, device) || ran;
@@ -318,8 +315,8 @@ int cmd_verify(int argc, char **argv)
         json_close(&run.json);
     } else if (!quiet) {
         table_print(&run.t, stdout);
-        printf("%zu rows: %zu ok, %zu unsupported, %zu failed\n", run.rows,
-               run.rows - run.failed - run.unsupported, run.unsupported, run.failed);
+        printf("%zu rows: %zu ok, %zu unsupported, %zu failed\n", run.rows, run.rows - run.failed - run.unsupported,
+               run.unsupported, run.failed);
     }
     table_free(&run.t);
     return good ? CLI_OK : CLI_FAILURE;

@@ -14,34 +14,49 @@
 
 /* Letters: m rows, n columns, k what is summed over, r rank. */
 static const job_info operators[JOB_OPERATORS] = {
-    [JOB_MATMUL] = {"matmul", 3,
-                    {{"left", "mk", false, true}, {"right", "kn", false, true},
-                     {"result", "mn", false, false}}},
-    [JOB_MATRIX_VECTOR] = {"matrix_vector", 3,
-                           {{"matrix", "mk", false, true}, {"vector", "k", false, false},
+    [JOB_MATMUL] = {"matmul",
+                    3,
+                    {{"left", "mk", false, true}, {"right", "kn", false, true}, {"result", "mn", false, false}}},
+    [JOB_MATRIX_VECTOR] = {"matrix_vector",
+                           3,
+                           {{"matrix", "mk", false, true},
+                            {"vector", "k", false, false},
                             {"result", "m", false, false}}},
-    [JOB_FULLY_CONNECTED] = {"fully_connected", 5,
-                             {{"source", "mk", false, false}, {"weights", "kn", false, true},
-                              {"bias", "n", true, false}, {"prelu", "n", true, false},
+    [JOB_FULLY_CONNECTED] = {"fully_connected",
+                             5,
+                             {{"source", "mk", false, false},
+                              {"weights", "kn", false, true},
+                              {"bias", "n", true, false},
+                              {"prelu", "n", true, false},
                               {"result", "mn", false, false}}},
-    [JOB_NEURON] = {"neuron", 4,
-                    {{"source", "mn", false, false}, {"bias", "n", true, false},
-                     {"prelu", "n", true, false}, {"result", "mn", false, false}}},
-    [JOB_SOFTMAX] = {"softmax", 2,
-                     {{"source", "mn", false, false}, {"result", "mn", false, false}}},
-    [JOB_LOG_SOFTMAX] = {"log_softmax", 2,
-                         {{"source", "mn", false, false}, {"result", "mn", false, false}}},
-    [JOB_RMS_NORM] = {"rms_norm", 5,
-                      {{"source", "mn", false, false}, {"residual", "mn", true, false},
-                       {"weight", "n", true, false}, {"bias", "n", true, false},
+    [JOB_NEURON] = {"neuron",
+                    4,
+                    {{"source", "mn", false, false},
+                     {"bias", "n", true, false},
+                     {"prelu", "n", true, false},
+                     {"result", "mn", false, false}}},
+    [JOB_SOFTMAX] = {"softmax", 2, {{"source", "mn", false, false}, {"result", "mn", false, false}}},
+    [JOB_LOG_SOFTMAX] = {"log_softmax", 2, {{"source", "mn", false, false}, {"result", "mn", false, false}}},
+    [JOB_RMS_NORM] = {"rms_norm",
+                      5,
+                      {{"source", "mn", false, false},
+                       {"residual", "mn", true, false},
+                       {"weight", "n", true, false},
+                       {"bias", "n", true, false},
                        {"result", "mn", false, false}}},
-    [JOB_LAYER_NORM] = {"layer_norm", 5,
-                        {{"source", "mn", false, false}, {"residual", "mn", true, false},
-                         {"weight", "n", true, false}, {"bias", "n", true, false},
+    [JOB_LAYER_NORM] = {"layer_norm",
+                        5,
+                        {{"source", "mn", false, false},
+                         {"residual", "mn", true, false},
+                         {"weight", "n", true, false},
+                         {"bias", "n", true, false},
                          {"result", "mn", false, false}}},
-    [JOB_LORA] = {"lora", 5,
-                  {{"source", "mk", false, false}, {"weights", "kn", true, true},
-                   {"down", "kr", false, true}, {"up", "rn", false, true},
+    [JOB_LORA] = {"lora",
+                  5,
+                  {{"source", "mk", false, false},
+                   {"weights", "kn", true, true},
+                   {"down", "kr", false, true},
+                   {"up", "rn", false, true},
                    {"result", "mn", false, false}}},
 };
 
@@ -86,9 +101,8 @@ static void describe_side(const bindings *b, const side *s, char *text, size_t s
 {
     const char *name = operators[b->j->op].slot[s->slot].name;
     const char *file = b->names != NULL ? b->names->file[s->slot] : NULL;
-    snprintf(text, size, "%s%s%s%s has %zu %s", name, file != NULL ? " " : "",
-             file != NULL ? file : "", b->j->params.transpose[s->slot] ? " (transposed)" : "",
-             s->size, s->noun);
+    snprintf(text, size, "%s%s%s%s has %zu %s", name, file != NULL ? " " : "", file != NULL ? file : "",
+             b->j->params.transpose[s->slot] ? " (transposed)" : "", s->size, s->noun);
 }
 
 /* Notes that `letter` has this size, or says who said otherwise. */
@@ -138,8 +152,7 @@ bool job_measure(const job *j, const job_names *names, job_sizes *sizes)
             return false;
         }
     }
-    *sizes = (job_sizes){b.letter[0].size, b.letter[1].size, b.letter[2].size, b.letter[3].size,
-                         b.letter[4].size};
+    *sizes = (job_sizes){b.letter[0].size, b.letter[1].size, b.letter[2].size, b.letter[3].size, b.letter[4].size};
     return true;
 }
 
@@ -177,8 +190,7 @@ static double slot_bytes(const job_slot *s)
 {
     if (s->matrix != NULL) {
         anymps_matrix_desc d = anymps_matrix_get_desc(s->matrix);
-        return (double)d.rows * (double)d.columns * (double)d.matrices *
-               (double)anymps_dtype_bytes(d.dtype);
+        return (double)d.rows * (double)d.columns * (double)d.matrices * (double)anymps_dtype_bytes(d.dtype);
     }
     if (s->vector != NULL) {
         anymps_vector_desc d = anymps_vector_get_desc(s->vector);
@@ -193,9 +205,8 @@ double job_bytes(const job *j)
     for (size_t slot = 0; slot < JOB_SLOTS; slot++) {
         bytes += slot_bytes(&j->slot[slot]);
     }
-    bool reads_result = (j->op == JOB_MATMUL || j->op == JOB_MATRIX_VECTOR)
-                            ? j->params.beta != 0
-                            : j->op == JOB_LORA && j->params.accumulate;
+    bool reads_result = (j->op == JOB_MATMUL || j->op == JOB_MATRIX_VECTOR) ? j->params.beta != 0
+                                                                            : j->op == JOB_LORA && j->params.accumulate;
     bool norm = j->op == JOB_RMS_NORM || j->op == JOB_LAYER_NORM;
     bytes += reads_result ? slot_bytes(&j->slot[job_result_slot(j)]) : 0;
     bytes += norm ? slot_bytes(&j->slot[1]) : 0; /* the residual is written back */
@@ -230,8 +241,7 @@ static void append_types(const job *j, char *text)
     if (from == to) {
         snprintf(text + at, JOB_TEXT - at, " %s", anymps_dtype_name(to));
     } else {
-        snprintf(text + at, JOB_TEXT - at, " %s to %s", anymps_dtype_name(from),
-                 anymps_dtype_name(to));
+        snprintf(text + at, JOB_TEXT - at, " %s to %s", anymps_dtype_name(from), anymps_dtype_name(to));
     }
 }
 
@@ -240,8 +250,8 @@ const char *job_text(const job *j, char *text)
     size_t at = 0, result = job_result_slot(j);
     bool products = job_counts_flops(j->op) || j->op == JOB_MATRIX_VECTOR;
     for (size_t slot = 0; slot < result && at < JOB_TEXT; slot++) {
-        bool shown = slot == 0 || (products && operators[j->op].slot[slot].shape[0] == 'k') ||
-                     (j->op == JOB_LORA && slot >= 2);
+        bool shown =
+            slot == 0 || (products && operators[j->op].slot[slot].shape[0] == 'k') || (j->op == JOB_LORA && slot >= 2);
         if (shown && (j->slot[slot].matrix != NULL || j->slot[slot].vector != NULL)) {
             at += (size_t)snprintf(text + at, JOB_TEXT - at, "%s", slot == 0 ? "" : " * ");
             at += (size_t)put_slot(text + at, JOB_TEXT - at, j, slot);

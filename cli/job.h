@@ -50,7 +50,10 @@ typedef struct job_params {
     bool accumulate;
     uint32_t options;
 } job_params;
-#define JOB_PARAMS_INIT { .alpha = 1, .scale = 1, .epsilon = 1e-5 }
+#define JOB_PARAMS_INIT                                                                                                \
+    {                                                                                                                  \
+        .alpha = 1, .scale = 1, .epsilon = 1e-5                                                                        \
+    }
 
 typedef struct job_slot {
     anymps_matrix *matrix; /* one of the two, or neither: an optional operand that is not given */

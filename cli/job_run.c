@@ -153,30 +153,24 @@ anymps_status job_encode(job *j)
     job_slot *s = j->slot;
     anymps_command_buffer *to = j->command_buffer;
     switch (j->op) {
-    case JOB_MATMUL:
-        return anymps_matmul_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].matrix, NULL);
+    case JOB_MATMUL: return anymps_matmul_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].matrix, NULL);
     case JOB_MATRIX_VECTOR:
-        return anymps_matrix_vector_encode(j->kernel, to, s[0].matrix, s[1].vector, s[2].vector,
-                                           NULL);
+        return anymps_matrix_vector_encode(j->kernel, to, s[0].matrix, s[1].vector, s[2].vector, NULL);
     case JOB_FULLY_CONNECTED:
-        return anymps_fully_connected_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector,
-                                             s[3].vector, s[4].matrix, NULL);
+        return anymps_fully_connected_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector, s[3].vector,
+                                             s[4].matrix, NULL);
     case JOB_NEURON:
-        return anymps_neuron_encode(j->kernel, to, s[0].matrix, s[1].vector, s[2].vector,
-                                    s[3].matrix, NULL);
-    case JOB_SOFTMAX:
-        return anymps_softmax_encode(j->kernel, to, s[0].matrix, s[1].matrix, NULL);
-    case JOB_LOG_SOFTMAX:
-        return anymps_log_softmax_encode(j->kernel, to, s[0].matrix, s[1].matrix, NULL);
+        return anymps_neuron_encode(j->kernel, to, s[0].matrix, s[1].vector, s[2].vector, s[3].matrix, NULL);
+    case JOB_SOFTMAX: return anymps_softmax_encode(j->kernel, to, s[0].matrix, s[1].matrix, NULL);
+    case JOB_LOG_SOFTMAX: return anymps_log_softmax_encode(j->kernel, to, s[0].matrix, s[1].matrix, NULL);
     case JOB_RMS_NORM:
-        return anymps_rms_norm_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector,
-                                      s[3].vector, s[4].matrix, NULL);
+        return anymps_rms_norm_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector, s[3].vector, s[4].matrix,
+                                      NULL);
     case JOB_LAYER_NORM:
-        return anymps_layer_norm_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector,
-                                        s[3].vector, s[4].matrix, NULL);
+        return anymps_layer_norm_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].vector, s[3].vector, s[4].matrix,
+                                        NULL);
     case JOB_LORA:
-        return anymps_lora_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].matrix,
-                                  s[3].matrix, s[4].matrix, NULL);
+        return anymps_lora_encode(j->kernel, to, s[0].matrix, s[1].matrix, s[2].matrix, s[3].matrix, s[4].matrix, NULL);
     case JOB_OPERATORS: break;
     }
     return ANYMPS_INVALID_ARGUMENT;

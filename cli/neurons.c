@@ -11,12 +11,11 @@
 #include <string.h>
 
 static const anymps_neuron_type all_neurons[] = {
-    ANYMPS_NEURON_NONE,         ANYMPS_NEURON_RELU,        ANYMPS_NEURON_LINEAR,
-    ANYMPS_NEURON_SIGMOID,      ANYMPS_NEURON_HARD_SIGMOID, ANYMPS_NEURON_TANH,
-    ANYMPS_NEURON_ABSOLUTE,     ANYMPS_NEURON_SOFT_PLUS,   ANYMPS_NEURON_SOFT_SIGN,
-    ANYMPS_NEURON_ELU,          ANYMPS_NEURON_PRELU,       ANYMPS_NEURON_RELUN,
-    ANYMPS_NEURON_POWER,        ANYMPS_NEURON_EXPONENTIAL, ANYMPS_NEURON_LOGARITHM,
-    ANYMPS_NEURON_GELU,         ANYMPS_NEURON_GELU_TANH,   ANYMPS_NEURON_SILU,
+    ANYMPS_NEURON_NONE,         ANYMPS_NEURON_RELU,        ANYMPS_NEURON_LINEAR,    ANYMPS_NEURON_SIGMOID,
+    ANYMPS_NEURON_HARD_SIGMOID, ANYMPS_NEURON_TANH,        ANYMPS_NEURON_ABSOLUTE,  ANYMPS_NEURON_SOFT_PLUS,
+    ANYMPS_NEURON_SOFT_SIGN,    ANYMPS_NEURON_ELU,         ANYMPS_NEURON_PRELU,     ANYMPS_NEURON_RELUN,
+    ANYMPS_NEURON_POWER,        ANYMPS_NEURON_EXPONENTIAL, ANYMPS_NEURON_LOGARITHM, ANYMPS_NEURON_GELU,
+    ANYMPS_NEURON_GELU_TANH,    ANYMPS_NEURON_SILU,
 };
 
 size_t neuron_count(void)
@@ -77,8 +76,7 @@ double neuron_value(anymps_neuron_type neuron, double a, double b, double c, dou
     case ANYMPS_NEURON_EXPONENTIAL: return pow(c, a * x + b);
     case ANYMPS_NEURON_LOGARITHM: return log(a * x + b) / log(c);
     case ANYMPS_NEURON_GELU: return x * erfc(-x / root_2) / 2;
-    case ANYMPS_NEURON_GELU_TANH:
-        return x * (1 + tanh(root_2_over_pi * (x + 0.044715 * x * x * x))) / 2;
+    case ANYMPS_NEURON_GELU_TANH: return x * (1 + tanh(root_2_over_pi * (x + 0.044715 * x * x * x))) / 2;
     case ANYMPS_NEURON_SILU: return x / (1 + exp(-x));
     case ANYMPS_NEURON_FORCE32: break;
     }

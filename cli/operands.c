@@ -53,8 +53,7 @@ bool operand_open(const char *context, const char *spec, anymps_file **file, siz
     }
     size_t count = anymps_file_count(*file);
     if (name == NULL && count != 1) {
-        cli_error("%s %s: holds %zu tensors, 1 is needed: name it as %s:NAME", context, path, count,
-                  path);
+        cli_error("%s %s: holds %zu tensors, 1 is needed: name it as %s:NAME", context, path, count, path);
     } else if (anymps_file_find(*file, name, index) != ANYMPS_OK) {
         cli_error("%s %s: %s", context, path, cli_library_message());
     } else {
@@ -73,13 +72,12 @@ static bool copy_matrix(const operand_request *request, job_slot *slot, bool tra
     if (!dense_read_matrix(slot->matrix, transpose, &values)) {
         return false;
     }
-    anymps_matrix_desc desc = anymps_matrix_desc_make(
-        values.rows, values.columns, anymps_matrix_get_desc(slot->matrix).dtype);
+    anymps_matrix_desc desc =
+        anymps_matrix_desc_make(values.rows, values.columns, anymps_matrix_get_desc(slot->matrix).dtype);
     desc.matrices = values.matrices;
     bool good = anymps_matrix_create_on(request->device, &desc, &copy) == ANYMPS_OK;
     if (!good) {
-        cli_error("%s: %s %s: %s", request->operator_name, request->slot_name, request->spec,
-                  cli_library_message());
+        cli_error("%s: %s %s: %s", request->operator_name, request->slot_name, request->spec, cli_library_message());
     }
     good = good && dense_write_matrix(&values, copy);
     dense_free(&values);
@@ -92,32 +90,28 @@ static bool copy_matrix(const operand_request *request, job_slot *slot, bool tra
     return good;
 }
 
-static bool load_tensor(const operand_request *request, anymps_file *file, size_t index,
-                        job_slot *slot, bool *transposed)
+static bool load_tensor(const operand_request *request, anymps_file *file, size_t index, job_slot *slot,
+                        bool *transposed)
 {
     anymps_file_tensor tensor = ANYMPS_FILE_TENSOR_INIT;
     anymps_load_desc load = ANYMPS_LOAD_DESC_INIT;
     bool turned = false;
     anymps_status status = anymps_file_get_tensor(file, index, &tensor);
     load.convert_to = request->convert_to;
-    if (status == ANYMPS_OK && tensor.dtype == ANYMPS_DTYPE_F64 &&
-        load.convert_to == ANYMPS_DTYPE_INVALID) {
+    if (status == ANYMPS_OK && tensor.dtype == ANYMPS_DTYPE_F64 && load.convert_to == ANYMPS_DTYPE_INVALID) {
         if (!request->narrow) {
-            cli_error("%s: %s %s is f64, which no operator takes; --narrow reads it as f32",
-                      request->operator_name, request->slot_name, request->spec);
+            cli_error("%s: %s %s is f64, which no operator takes; --narrow reads it as f32", request->operator_name,
+                      request->slot_name, request->spec);
             return false;
         }
         load.convert_to = ANYMPS_DTYPE_F32;
     }
     if (status == ANYMPS_OK) {
-        status = request->vector
-                     ? anymps_file_load_vector(file, index, request->device, &load, &slot->vector)
-                     : anymps_file_load_matrix(file, index, request->device, &load, &slot->matrix,
-                                               &turned);
+        status = request->vector ? anymps_file_load_vector(file, index, request->device, &load, &slot->vector)
+                                 : anymps_file_load_matrix(file, index, request->device, &load, &slot->matrix, &turned);
     }
     if (status != ANYMPS_OK) {
-        cli_error("%s: %s %s: %s", request->operator_name, request->slot_name, request->spec,
-                  cli_library_message());
+        cli_error("%s: %s %s: %s", request->operator_name, request->slot_name, request->spec, cli_library_message());
         return false;
     }
     *transposed = turned != (request->column && tensor.rank == 1);

@@ -13,12 +13,12 @@ typedef struct operand_request {
     const char *slot_name;     /* "left" */
     const char *spec;          /* "A.npy", "model.safetensors:layer.0.weight" */
     anymps_device *device;
-    bool vector;               /* a vector, not a matrix */
-    bool transposable;         /* a column-major file may come back as its transpose */
-    bool writable;             /* a copy of its own: the operator writes it */
-    bool column;               /* a tensor of rank 1 is a column, not a row */
-    bool narrow;               /* f64 may be read as f32 */
-    anymps_dtype convert_to;   /* INVALID: as stored */
+    bool vector;             /* a vector, not a matrix */
+    bool transposable;       /* a column-major file may come back as its transpose */
+    bool writable;           /* a copy of its own: the operator writes it */
+    bool column;             /* a tensor of rank 1 is a column, not a row */
+    bool narrow;             /* f64 may be read as f32 */
+    anymps_dtype convert_to; /* INVALID: as stored */
 } operand_request;
 
 /* Loads it. `*transposed` (set for matrices): the slot holds the transpose of what the file means. False,

@@ -32,12 +32,11 @@ static void report_line(const operator_request *r, const job *j, const operator_
     char text[JOB_TEXT], time[TEXT_SHORT];
     bool flops = job_counts_flops(j->op);
     anymps_device_properties properties = properties_of(j);
-    printf("%s %s on %s (%s): %s, %.3g %s", job_operator_info(j->op)->name, job_text(j, text),
-           properties.id, properties.name, text_time(time, (double)o->timings.round_trip_ns),
-           rate_of(j, o, flops), flops ? "GFLOP/s" : "GB/s");
+    printf("%s %s on %s (%s): %s, %.3g %s", job_operator_info(j->op)->name, job_text(j, text), properties.id,
+           properties.name, text_time(time, (double)o->timings.round_trip_ns), rate_of(j, o, flops),
+           flops ? "GFLOP/s" : "GB/s");
     if (o->checked) {
-        printf(", largest error %.3g (%.3g of its bound)", o->comparison.largest_error,
-               o->comparison.largest_share);
+        printf(", largest error %.3g (%.3g of its bound)", o->comparison.largest_error, o->comparison.largest_share);
     }
     if (r->explain) {
         printf(", kernel %s", anymps_kernel_explain(j->kernel));

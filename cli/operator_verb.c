@@ -20,12 +20,11 @@
 
 void operator_verb_options(command_line *line, operator_request *r)
 {
-    options_add(line, (option){"output", 'o', OPTION_TEXT, &r->output, "FILE.npy",
-                               "write the result, whole or not at all"});
-    options_add(line, (option){"dtype", 0, OPTION_DTYPE, &r->dtype, "TYPE",
-                               "data type of the result: f32, f16, bf16, ..."});
-    options_add(line, (option){"narrow", 0, OPTION_FLAG, &r->narrow, NULL,
-                               "read f64 operands as f32"});
+    options_add(line,
+                (option){"output", 'o', OPTION_TEXT, &r->output, "FILE.npy", "write the result, whole or not at all"});
+    options_add(line,
+                (option){"dtype", 0, OPTION_DTYPE, &r->dtype, "TYPE", "data type of the result: f32, f16, bf16, ..."});
+    options_add(line, (option){"narrow", 0, OPTION_FLAG, &r->narrow, NULL, "read f64 operands as f32"});
     options_add(line, (option){"check", 0, OPTION_FLAG, &r->check, NULL,
                                "compute it in double too and give the largest error"});
     options_add(line, (option){"device", 'd', OPTION_TEXT, &r->device, "ID",
@@ -34,12 +33,10 @@ void operator_verb_options(command_line *line, operator_request *r)
                                "threads of the CPU (else ANYMPS_NUM_THREADS, else all)"});
     options_add(line, (option){"isa", 0, OPTION_TEXT, &r->isa, "NAME",
                                "newest instruction set to use: baseline, avx2, avx512, neon"});
-    options_add(line, (option){"repeat", 'r', OPTION_COUNT, &r->repeat, "N",
-                               "run N times and give the median time"});
+    options_add(line, (option){"repeat", 'r', OPTION_COUNT, &r->repeat, "N", "run N times and give the median time"});
     options_add(line, (option){"reduced-precision", 0, OPTION_FLAG, &r->reduced_precision, NULL,
                                "allow faster arithmetic with fewer bits"});
-    options_add(line, (option){"explain", 0, OPTION_FLAG, &r->explain, NULL,
-                               "say which kernel ran"});
+    options_add(line, (option){"explain", 0, OPTION_FLAG, &r->explain, NULL, "say which kernel ran"});
     options_add(line, (option){"json", 0, OPTION_FLAG, &r->json, NULL, "report as JSON"});
     options_add(line, (option){"quiet", 'q', OPTION_FLAG, &r->quiet, NULL, "report nothing"});
 }
@@ -51,13 +48,11 @@ void operator_verb_neuron_options(command_line *line, operator_request *r)
     options_add(line, (option){"a", 0, OPTION_NUMBER, &r->params.a, "X", "parameter a of it"});
     options_add(line, (option){"b", 0, OPTION_NUMBER, &r->params.b, "X", "parameter b of it"});
     options_add(line, (option){"c", 0, OPTION_NUMBER, &r->params.c, "X", "parameter c of it"});
-    options_add(line, (option){"alpha", 0, OPTION_NUMBER, &r->params.alpha, "X",
-                               "factor before the bias (default 1)"});
+    options_add(line, (option){"alpha", 0, OPTION_NUMBER, &r->params.alpha, "X", "factor before the bias (default 1)"});
     size_t slots = job_operator_info(r->op)->slots;
-    options_add(line, (option){"bias", 0, OPTION_TEXT, &r->file[slots - 3], "FILE",
-                               "bias, one per column"});
-    options_add(line, (option){"prelu", 0, OPTION_TEXT, &r->file[slots - 2], "FILE",
-                               "slopes of prelu, one per column"});
+    options_add(line, (option){"bias", 0, OPTION_TEXT, &r->file[slots - 3], "FILE", "bias, one per column"});
+    options_add(line,
+                (option){"prelu", 0, OPTION_TEXT, &r->file[slots - 2], "FILE", "slopes of prelu, one per column"});
 }
 
 /* ---- Operands --------------------------------------------------------------------------------- */
@@ -115,9 +110,7 @@ static anymps_dtype default_result_dtype(const job *j)
     if (j->op != JOB_MATMUL) {
         return left;
     }
-    return left == ANYMPS_DTYPE_I8    ? ANYMPS_DTYPE_I32
-           : left == ANYMPS_DTYPE_I16 ? ANYMPS_DTYPE_F32
-                                      : left;
+    return left == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : left == ANYMPS_DTYPE_I16 ? ANYMPS_DTYPE_F32 : left;
 }
 
 /* All operands of one type, except in a matmul, whose types the library judges. */
@@ -128,9 +121,9 @@ static bool types_agree(const operator_request *r, const job *j)
     for (size_t slot = 1; j->op != JOB_MATMUL && slot < info->slots; slot++) {
         anymps_dtype dtype = job_slot_dtype(j, slot);
         if (dtype != ANYMPS_DTYPE_INVALID && dtype != first) {
-            cli_error("%s: %s %s is %s, %s %s is %s; --dtype makes them one", info->name,
-                      info->slot[0].name, r->file[0], anymps_dtype_name(first),
-                      info->slot[slot].name, r->file[slot], anymps_dtype_name(dtype));
+            cli_error("%s: %s %s is %s, %s %s is %s; --dtype makes them one", info->name, info->slot[0].name,
+                      r->file[0], anymps_dtype_name(first), info->slot[slot].name, r->file[slot],
+                      anymps_dtype_name(dtype));
             return false;
         }
     }
@@ -185,16 +178,14 @@ static bool save_operand(const job *j, saved_operand *saved)
         return true;
     }
     size_t length = anymps_buffer_length(saved->buffer);
-    return anymps_buffer_create(j->device, length, ANYMPS_STORAGE_SHARED, &saved->copy) ==
-               ANYMPS_OK &&
+    return anymps_buffer_create(j->device, length, ANYMPS_STORAGE_SHARED, &saved->copy) == ANYMPS_OK &&
            anymps_buffer_copy(saved->copy, 0, saved->buffer, 0, length) == ANYMPS_OK;
 }
 
 static bool restore_operand(const saved_operand *saved)
 {
     return saved->copy == NULL ||
-           anymps_buffer_copy(saved->buffer, 0, saved->copy, 0,
-                              anymps_buffer_length(saved->copy)) == ANYMPS_OK;
+           anymps_buffer_copy(saved->buffer, 0, saved->copy, 0, anymps_buffer_length(saved->copy)) == ANYMPS_OK;
 }
 
 static int by_round_trip(const void *left, const void *right)
@@ -234,8 +225,8 @@ static void report_failure(const operator_request *r)
     size_t at = 0;
     for (size_t slot = 0; slot < info->slots && at < sizeof files; slot++) {
         if (r->file[slot] != NULL) {
-            at += (size_t)snprintf(files + at, sizeof files - at, "%s%s %s", at > 0 ? ", " : "",
-                                   info->slot[slot].name, r->file[slot]);
+            at += (size_t)snprintf(files + at, sizeof files - at, "%s%s %s", at > 0 ? ", " : "", info->slot[slot].name,
+                                   r->file[slot]);
         }
     }
     cli_error("%s (%s)", cli_library_message(), files);
@@ -259,8 +250,8 @@ static bool run_and_check(const operator_request *r, job *j, operator_outcome *o
     if (good && outcome->comparison.outside > 0) {
         const oracle_comparison *c = &outcome->comparison;
         cli_error("%s: %zu of %zu elements are outside the error bound: row %zu, column %zu is %.9g, "
-                  "exact is %.9g", job_operator_info(j->op)->name, c->outside, c->elements, c->row,
-                  c->column, c->got, c->exact);
+                  "exact is %.9g",
+                  job_operator_info(j->op)->name, c->outside, c->elements, c->row, c->column, c->got, c->exact);
         return false;
     }
     return good;
@@ -318,8 +309,7 @@ static bool options_fit(const operator_request *r)
     return false;
 }
 
-int operator_verb_main(command_line *line, operator_request *r, const size_t *slots, int argc,
-                       char **argv)
+int operator_verb_main(command_line *line, operator_request *r, const size_t *slots, int argc, char **argv)
 {
     switch (options_parse(line, argc, argv)) {
     case PARSE_RUN: break;

@@ -16,13 +16,16 @@ typedef struct operator_request {
     const char *file[JOB_SLOTS]; /* by slot, NULL: not given; of the result: its initial values */
     const char *output;          /* -o */
     const char *residual_output;
-    anymps_dtype dtype;          /* of the result; of all operands where an operator has one type */
-    anymps_dtype operand_dtype;  /* matmul: of left and right */
+    anymps_dtype dtype;         /* of the result; of all operands where an operator has one type */
+    anymps_dtype operand_dtype; /* matmul: of left and right */
     bool narrow, check, json, quiet, explain, reduced_precision;
     size_t repeat, threads;
     const char *device, *isa;
 } operator_request;
-#define OPERATOR_REQUEST_INIT(operator_) { .op = (operator_), .params = JOB_PARAMS_INIT, .repeat = 1 }
+#define OPERATOR_REQUEST_INIT(operator_)                                                                               \
+    {                                                                                                                  \
+        .op = (operator_), .params = JOB_PARAMS_INIT, .repeat = 1                                                      \
+    }
 
 /* The options that every operator has. */
 void operator_verb_options(command_line *line, operator_request *request);
@@ -31,7 +34,6 @@ void operator_verb_options(command_line *line, operator_request *request);
 void operator_verb_neuron_options(command_line *line, operator_request *request);
 
 /* Parses, takes the arguments as the files of the slots in `slots`, runs. Answers an exit code. */
-int operator_verb_main(command_line *line, operator_request *request, const size_t *slots, int argc,
-                       char **argv);
+int operator_verb_main(command_line *line, operator_request *request, const size_t *slots, int argc, char **argv);
 
 #endif /* OPERATOR_VERB_H */

@@ -37,8 +37,8 @@ static void print_option(const option *o)
 
 static void print_help(const command_line *line)
 {
-    printf("usage: anymps %s [options]%s%s\n\n%s\n\noptions:\n", line->verb,
-           line->arguments[0] != '\0' ? " " : "", line->arguments, line->details);
+    printf("usage: anymps %s [options]%s%s\n\n%s\n\noptions:\n", line->verb, line->arguments[0] != '\0' ? " " : "",
+           line->arguments, line->details);
     for (size_t i = 0; i < line->option_count; i++) {
         print_option(&line->options[i]);
     }
@@ -72,12 +72,8 @@ static bool read_number(const char *text, double *number)
 static bool store(const command_line *line, const option *o, const char *text)
 {
     switch (o->kind) {
-    case OPTION_FLAG:
-        *(bool *)o->target = true;
-        return true;
-    case OPTION_TEXT:
-        *(const char **)o->target = text;
-        return true;
+    case OPTION_FLAG: *(bool *)o->target = true; return true;
+    case OPTION_TEXT: *(const char **)o->target = text; return true;
     case OPTION_COUNT:
         if (read_count(text, o->target)) {
             return true;
@@ -92,19 +88,16 @@ static bool store(const command_line *line, const option *o, const char *text)
         if (anymps_dtype_parse(text, o->target) == ANYMPS_OK) {
             return true;
         }
-        cli_error("%s: --%s: '%s' is no data type; f32, f16, bf16, i8, i16, i32 are some",
-                  line->verb, o->name, text);
+        cli_error("%s: --%s: '%s' is no data type; f32, f16, bf16, i8, i16, i32 are some", line->verb, o->name, text);
         return false;
     case OPTION_NEURON:
         if (neuron_parse(text, o->target)) {
             return true;
         }
-        cli_error("%s: --%s: '%s' is no neuron function; 'anymps help neuron' lists them",
-                  line->verb, o->name, text);
+        cli_error("%s: --%s: '%s' is no neuron function; 'anymps help neuron' lists them", line->verb, o->name, text);
         return false;
     }
-    cli_error("%s: --%s: '%s' is no %s", line->verb, o->name, text,
-              o->kind == OPTION_COUNT ? "count" : "number");
+    cli_error("%s: --%s: '%s' is no %s", line->verb, o->name, text, o->kind == OPTION_COUNT ? "count" : "number");
     return false;
 }
 
@@ -162,8 +155,8 @@ static bool check_arguments(const command_line *line, size_t given)
         cli_error("%s: needs %zu arguments (%s), got %zu", line->verb, line->fewest,
                   line->arguments[0] != '\0' ? line->arguments : "none", given);
     } else {
-        cli_error("%s: needs %zu to %zu arguments (%s), got %zu", line->verb, line->fewest,
-                  line->most, line->arguments, given);
+        cli_error("%s: needs %zu to %zu arguments (%s), got %zu", line->verb, line->fewest, line->most, line->arguments,
+                  given);
     }
     return false;
 }

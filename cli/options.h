@@ -21,8 +21,8 @@ typedef enum option_kind {
 } option_kind;
 
 typedef struct option {
-    const char *name;  /* without the dashes */
-    char letter;       /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     option_kind kind;
     void *target;      /* what the kind says */
     const char *value; /* the word for the value in help, NULL for a flag */
@@ -43,9 +43,9 @@ typedef struct command_line {
 } command_line;
 
 typedef enum parse_answer {
-    PARSE_RUN,   /* go on */
-    PARSE_HELP,  /* help was printed: done */
-    PARSE_WRONG  /* the error line was printed: usage */
+    PARSE_RUN,  /* go on */
+    PARSE_HELP, /* help was printed: done */
+    PARSE_WRONG /* the error line was printed: usage */
 } parse_answer;
 
 /* Adds an option; the lists are fixed, so one too many is a defect of the tool. */

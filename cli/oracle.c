@@ -119,8 +119,8 @@ static void compare_part(void *context, size_t index, size_t threads)
     double *memory = calloc(2 * columns + scratch + 1, sizeof *memory);
     oracle_comparison mine = {0};
     for (size_t at = index; memory != NULL && at < c->got->rows * c->got->matrices; at += threads) {
-        oracle_row row = {c->j, c->inputs, at / c->got->rows, at % c->got->rows, columns,
-                          memory, memory + columns, memory + 2 * columns};
+        oracle_row row = {c->j,    c->inputs, at / c->got->rows, at % c->got->rows,
+                          columns, memory,    memory + columns,  memory + 2 * columns};
         oracle_compute_row(&row);
         compare_row(c, &row, &mine);
     }
@@ -135,8 +135,8 @@ bool oracle_compare(const job *j, const oracle_inputs *inputs, oracle_comparison
 {
     dense got = {0};
     size_t slot = job_result_slot(j);
-    comparing c = {.j = j, .inputs = inputs, .got = &got, .dtype = job_slot_dtype(j, slot),
-                   .lock = PTHREAD_MUTEX_INITIALIZER};
+    comparing c = {
+        .j = j, .inputs = inputs, .got = &got, .dtype = job_slot_dtype(j, slot), .lock = PTHREAD_MUTEX_INITIALIZER};
     if (!read_slot(j, slot, &got)) {
         return false;
     }

@@ -21,10 +21,10 @@ void oracle_inputs_free(oracle_inputs *inputs);
 
 typedef struct oracle_comparison {
     size_t elements;
-    size_t outside;        /* elements outside their bound */
-    double largest_error;  /* |got - exact| */
-    double largest_share;  /* of its bound; at most 1 is right */
-    double got, exact;     /* of the element with the largest share */
+    size_t outside;       /* elements outside their bound */
+    double largest_error; /* |got - exact| */
+    double largest_share; /* of its bound; at most 1 is right */
+    double got, exact;    /* of the element with the largest share */
     size_t row, column, matrix;
 } oracle_comparison;
 

@@ -130,8 +130,7 @@ static void lora_row(const oracle_row *r)
  * f at an argument that is only known to within `error`, with 4 units in the last place (8 UNIT) of the
  * largest of argument and value on top, and as much again of the argument carried through f's slope.
  */
-static void neuron_element(const oracle_row *r, size_t prelu_slot, size_t j, double argument,
-                           double error)
+static void neuron_element(const oracle_row *r, size_t prelu_slot, size_t j, double argument, double error)
 {
     const job_params *p = &r->j->params;
     const double *prelu = row_of(r, prelu_slot, 0);
@@ -221,8 +220,7 @@ static void norm_row(const oracle_row *r)
         double w = weight != NULL ? weight[j] : 1, added = bias != NULL ? bias[j] : 0;
         double normalized = (x[j] - mean) / sigma * w;
         r->exact[j] = normalized + added;
-        r->bound[j] = share * (fabs(normalized) + fabs(added)) +
-                      (centred ? share * largest / sigma * fabs(w) : 0);
+        r->bound[j] = share * (fabs(normalized) + fabs(added)) + (centred ? share * largest / sigma * fabs(w) : 0);
     }
 }
 

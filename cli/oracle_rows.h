@@ -12,9 +12,9 @@ typedef struct oracle_row {
     const job *j;
     const oracle_inputs *in;
     size_t matrix, row;
-    size_t columns; /* of the result */
-    double *exact;  /* columns */
-    double *bound;  /* columns; the final rounding to the result's type is added by the caller */
+    size_t columns;  /* of the result */
+    double *exact;   /* columns */
+    double *bound;   /* columns; the final rounding to the result's type is added by the caller */
     double *scratch; /* oracle_scratch() elements */
 } oracle_row;
 

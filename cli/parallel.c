@@ -45,8 +45,7 @@ void parallel_run(size_t threads, parallel_part part, void *context)
     threads = threads == 0 ? 1 : threads > PARALLEL_MOST ? PARALLEL_MOST : threads;
     for (size_t i = 0; i < threads; i++) {
         workers[i] = (worker){.part = part, .context = context, .index = i, .threads = threads};
-        workers[i].started =
-            i > 0 && pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0;
+        workers[i].started = i > 0 && pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0;
     }
     for (size_t i = 0; i < threads; i++) {
         if (!workers[i].started) {

@@ -15,8 +15,8 @@
 #include "parallel.h"
 
 enum {
-    COPY_LARGE = 27,   /* 2^27 bytes, source and destination together: beyond most caches */
-    COPY_SMALL = 12,   /* below this a call costs more than its bytes */
+    COPY_LARGE = 27, /* 2^27 bytes, source and destination together: beyond most caches */
+    COPY_SMALL = 12, /* below this a call costs more than its bytes */
     COPY_ATTEMPTS = 5,
     DEVICE_MATMUL = 4096
 };
@@ -25,7 +25,7 @@ enum {
 
 typedef struct copy_run {
     char *from, *to;
-    size_t bytes;  /* of each */
+    size_t bytes; /* of each */
     size_t repeat;
 } copy_run;
 
@@ -85,8 +85,7 @@ static bool measure_device_matmul(peaks *p)
     anymps_timings timings;
     spec.sizes = (job_sizes){DEVICE_MATMUL, DEVICE_MATMUL, DEVICE_MATMUL, 0, 1};
     spec.types = case_types_at(JOB_MATMUL, 0);
-    bool good = case_make(&spec, p->device, &j) && job_prepare(&j) == ANYMPS_OK &&
-                job_encode(&j) == ANYMPS_OK;
+    bool good = case_make(&spec, p->device, &j) && job_prepare(&j) == ANYMPS_OK && job_encode(&j) == ANYMPS_OK;
     for (int attempt = 0; good && attempt < COPY_ATTEMPTS; attempt++) {
         good = job_run(&j, &timings) == ANYMPS_OK;
         double time = (double)(timings.device_ns > 0 ? timings.device_ns : timings.round_trip_ns);
@@ -102,9 +101,8 @@ static bool measure_device_copy(peaks *p)
 {
     anymps_buffer *from = NULL, *to = NULL;
     size_t bytes = (size_t)1 << 28;
-    bool good =
-        anymps_buffer_create(p->device, bytes, ANYMPS_STORAGE_PRIVATE, &from) == ANYMPS_OK &&
-        anymps_buffer_create(p->device, bytes, ANYMPS_STORAGE_PRIVATE, &to) == ANYMPS_OK;
+    bool good = anymps_buffer_create(p->device, bytes, ANYMPS_STORAGE_PRIVATE, &from) == ANYMPS_OK &&
+                anymps_buffer_create(p->device, bytes, ANYMPS_STORAGE_PRIVATE, &to) == ANYMPS_OK;
     for (int attempt = 0; good && attempt < COPY_ATTEMPTS; attempt++) {
         double start = clock_ns();
         good = anymps_buffer_copy(to, 0, from, 0, bytes) == ANYMPS_OK;

@@ -12,11 +12,11 @@
 typedef struct peaks {
     anymps_device *device; /* borrowed */
     bool on_cpu;
-    size_t threads;        /* CPU */
-    double gflops;         /* f32 multiply-adds, two operations each */
-    double gb_per_s;       /* copying far more than the caches hold; bytes read and written */
-    const char *how;       /* "avx512 fma loop", "matmul 4096", lives for ever */
-    double copy[48];       /* CPU: the same by footprint, 2^i bytes; 0: not measured yet */
+    size_t threads;  /* CPU */
+    double gflops;   /* f32 multiply-adds, two operations each */
+    double gb_per_s; /* copying far more than the caches hold; bytes read and written */
+    const char *how; /* "avx512 fma loop", "matmul 4096", lives for ever */
+    double copy[48]; /* CPU: the same by footprint, 2^i bytes; 0: not measured yet */
 } peaks;
 
 /* Measures the two peaks; takes under a second. False, with the error line printed, on failure. */

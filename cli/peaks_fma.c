@@ -17,27 +17,27 @@ enum { STEPS = 20000, ROUNDS = 12 };
 static volatile float source = 1.0f, sink;
 
 /* LANES floats in a vector, CHAINS accumulators: a * x + y converges, so that nothing overflows. */
-#define FMA_LOOP(name, lanes, chains, attribute)                                                   \
-    typedef float name##_vector __attribute__((vector_size((lanes) * sizeof(float))));            \
-    attribute static double name(void)                                                             \
-    {                                                                                              \
-        name##_vector a[chains], x, y;                                                             \
-        for (int i = 0; i < (lanes); i++) {                                                        \
-            x[i] = 0.5f;                                                                           \
-            y[i] = 0.25f;                                                                          \
-            for (int c = 0; c < (chains); c++) {                                                   \
-                a[c][i] = source;                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (int step = 0; step < STEPS; step++) {                                                 \
-            for (int c = 0; c < (chains); c++) {                                                   \
-                a[c] = a[c] * x + y;                                                               \
-            }                                                                                      \
-        }                                                                                          \
-        for (int c = 0; c < (chains); c++) {                                                       \
-            sink = a[c][0];                                                                        \
-        }                                                                                          \
-        return 2.0 * (lanes) * (chains) * STEPS;                                                   \
+#define FMA_LOOP(name, lanes, chains, attribute)                                                                       \
+    typedef float name##_vector __attribute__((vector_size((lanes) * sizeof(float))));                                 \
+    attribute static double name(void)                                                                                 \
+    {                                                                                                                  \
+        name##_vector a[chains], x, y;                                                                                 \
+        for (int i = 0; i < (lanes); i++) {                                                                            \
+            x[i] = 0.5f;                                                                                               \
+            y[i] = 0.25f;                                                                                              \
+            for (int c = 0; c < (chains); c++) {                                                                       \
+                a[c][i] = source;                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int step = 0; step < STEPS; step++) {                                                                     \
+            for (int c = 0; c < (chains); c++) {                                                                       \
+                a[c] = a[c] * x + y;                                                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int c = 0; c < (chains); c++) {                                                                           \
+            sink = a[c][0];                                                                                            \
+        }                                                                                                              \
+        return 2.0 * (lanes) * (chains)*STEPS;                                                                         \
     }
 
 #if defined(__x86_64__)

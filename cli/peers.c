@@ -14,12 +14,12 @@
 #include <string.h>
 
 /* CBLAS: order, transposes, sizes, alpha, A, B, beta, C; row-major is 101, no transpose 111, transpose 112. */
-typedef void (*cblas_sgemm_call)(int, int, int, int, int, int, float, const float *, int,
-                                 const float *, int, float, float *, int);
+typedef void (*cblas_sgemm_call)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
+                                 float *, int);
 
 /* oneDNN: 'N' or 'T', row-major, 64-bit sizes; 0 is success. */
-typedef int (*dnnl_sgemm_call)(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t,
-                               const float *, int64_t, float, float *, int64_t);
+typedef int (*dnnl_sgemm_call)(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *,
+                               int64_t, float, float *, int64_t);
 
 typedef void (*set_threads_int)(int);
 typedef void (*set_threads_long)(int64_t);
@@ -34,19 +34,24 @@ struct peer {
 
 typedef struct peer_kind {
     const char *name;
-    const char *files[6];     /* names of the library, best first, ended by NULL */
-    const char *multiply;     /* its sgemm */
-    const char *set_threads;  /* NULL: OpenMP's own */
-    bool long_argument;       /* of set_threads */
+    const char *files[6];    /* names of the library, best first, ended by NULL */
+    const char *multiply;    /* its sgemm */
+    const char *set_threads; /* NULL: OpenMP's own */
+    bool long_argument;      /* of set_threads */
 } peer_kind;
 
 static const peer_kind kinds[] = {
-    {"OpenBLAS", {"libopenblas.so.0", "libopenblas.so", "libopenblas.dylib", NULL}, "cblas_sgemm",
-     "openblas_set_num_threads", false},
-    {"BLIS", {"libblis.so.4", "libblis.so", "libblis.dylib", NULL}, "cblas_sgemm",
-     "bli_thread_set_num_threads", true},
-    {"oneDNN", {"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so", "libdnnl.dylib", NULL}, "dnnl_sgemm",
-     "omp_set_num_threads", false},
+    {"OpenBLAS",
+     {"libopenblas.so.0", "libopenblas.so", "libopenblas.dylib", NULL},
+     "cblas_sgemm",
+     "openblas_set_num_threads",
+     false},
+    {"BLIS", {"libblis.so.4", "libblis.so", "libblis.dylib", NULL}, "cblas_sgemm", "bli_thread_set_num_threads", true},
+    {"oneDNN",
+     {"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so", "libdnnl.dylib", NULL},
+     "dnnl_sgemm",
+     "omp_set_num_threads",
+     false},
     {"MKL", {"libmkl_rt.so.2", "libmkl_rt.so", NULL}, "cblas_sgemm", "MKL_Set_Num_Threads", false},
 };
 
@@ -59,8 +64,7 @@ static void copy_symbol(void *handle, const char *name, void *function, size_t s
 
 static void *open_file(const char *folder, const char *file, char *path, size_t size)
 {
-    int length = folder != NULL ? snprintf(path, size, "%s/%s", folder, file)
-                                : snprintf(path, size, "%s", file);
+    int length = folder != NULL ? snprintf(path, size, "%s/%s", folder, file) : snprintf(path, size, "%s", file);
     if (length < 0 || (size_t)length >= size) {
         return NULL;
     }
@@ -175,13 +179,11 @@ bool peer_run(const peer *p, const peer_product *x)
         return false;
     }
     if (p->dnnl != NULL) {
-        return p->dnnl(x->transpose_left ? 'T' : 'N', x->transpose_right ? 'T' : 'N', (int64_t)x->m,
-                       (int64_t)x->n, (int64_t)x->k, 1.0f, x->left, (int64_t)x->left_stride,
-                       x->right, (int64_t)x->right_stride, 0.0f, x->result,
-                       (int64_t)x->result_stride) == 0;
+        return p->dnnl(x->transpose_left ? 'T' : 'N', x->transpose_right ? 'T' : 'N', (int64_t)x->m, (int64_t)x->n,
+                       (int64_t)x->k, 1.0f, x->left, (int64_t)x->left_stride, x->right, (int64_t)x->right_stride, 0.0f,
+                       x->result, (int64_t)x->result_stride) == 0;
     }
-    p->cblas(101, x->transpose_left ? 112 : 111, x->transpose_right ? 112 : 111, (int)x->m,
-             (int)x->n, (int)x->k, 1.0f, x->left, (int)x->left_stride, x->right,
-             (int)x->right_stride, 0.0f, x->result, (int)x->result_stride);
+    p->cblas(101, x->transpose_left ? 112 : 111, x->transpose_right ? 112 : 111, (int)x->m, (int)x->n, (int)x->k, 1.0f,
+             x->left, (int)x->left_stride, x->right, (int)x->right_stride, 0.0f, x->result, (int)x->result_stride);
     return true;
 }

@@ -12,8 +12,8 @@
 #include "values.h"
 
 /* result = left * right, the order of the loops as in the textbook: a sum for each element. */
-static void multiply(size_t rows, size_t columns, size_t interior, const float *left,
-                     const float *right, float scale, float *result)
+static void multiply(size_t rows, size_t columns, size_t interior, const float *left, const float *right, float scale,
+                     float *result)
 {
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < columns; j++) {

@@ -43,8 +43,7 @@ static void draw(unsigned elapsed_ms)
             text[i] = i < filled ? '#' : '.';
         }
         text[BAR_WIDTH] = '\0';
-        fprintf(stderr, "\r\033[K%s  [%s] %zu/%zu  %.0f s", bar.label, text, done, bar.total,
-                elapsed_ms / 1000.0);
+        fprintf(stderr, "\r\033[K%s  [%s] %zu/%zu  %.0f s", bar.label, text, done, bar.total, elapsed_ms / 1000.0);
     }
     fflush(stderr);
     bar.drawn = true;

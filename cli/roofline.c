@@ -93,8 +93,7 @@ static void put_grid(FILE *f, const axes *a)
         snprintf(text, sizeof text, "%g", pow(10, y));
         put_text(f, LEFT - 8, at + 4, "text-anchor=\"end\"", text);
     }
-    put_text(f, LEFT + PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 40, "text-anchor=\"middle\"",
-             "operations per byte");
+    put_text(f, LEFT + PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 40, "text-anchor=\"middle\"", "operations per byte");
     put_text(f, LEFT - 45, TOP - 14, "", "GFLOP/s");
 }
 
@@ -112,8 +111,7 @@ static void put_roof(FILE *f, const roofline *chart, const axes *a)
     }
     if (ridge < pow(10, a->x_high)) {
         double begin = fmax(ridge, pow(10, a->x_low));
-        put_line(f, x_of(a, begin), y_of(a, chart->peak_gflops), LEFT + PLOT_WIDTH,
-                 y_of(a, chart->peak_gflops), roof);
+        put_line(f, x_of(a, begin), y_of(a, chart->peak_gflops), LEFT + PLOT_WIDTH, y_of(a, chart->peak_gflops), roof);
     }
     snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s, copy %.3g GB/s", chart->peak_gflops,
              chart->peak_gb_per_s);
@@ -126,10 +124,11 @@ static void put_point(FILE *f, const roofline *chart, const axes *a, size_t inde
     double x = x_of(a, p->intensity), y = y_of(a, p->gflops);
     const char *colour = colours[p->series % 8];
     char text[128];
-    fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\">"
-               "<title>%s, %s: %.4g GFLOP/s at %.3g per byte</title></circle>\n",
-            x, y, colour, p->series == 0 ? colour : "none", chart->series[p->series], p->label,
-            p->gflops, p->intensity);
+    fprintf(f,
+            "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\">"
+            "<title>%s, %s: %.4g GFLOP/s at %.3g per byte</title></circle>\n",
+            x, y, colour, p->series == 0 ? colour : "none", chart->series[p->series], p->label, p->gflops,
+            p->intensity);
     if (p->series != 0) {
         return;
     }
@@ -144,8 +143,8 @@ static void put_legend(FILE *f, const roofline *chart)
     double x = LEFT;
     for (size_t i = 0; i < chart->series_count; i++) {
         double y = TOP + PLOT_HEIGHT + 64;
-        fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\"/>\n",
-                x + 6, y - 4, colours[i % 8], i == 0 ? colours[i] : "none");
+        fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\"/>\n", x + 6,
+                y - 4, colours[i % 8], i == 0 ? colours[i] : "none");
         put_text(f, x + 16, y, "", chart->series[i]);
         x += 110;
     }
@@ -161,9 +160,10 @@ static void put_chart(FILE *f, const roofline *chart)
     }
     double list_end = TOP + 40 + (double)listed * LINE, plot_end = TOP + PLOT_HEIGHT + 90;
     double height = fmax(list_end, plot_end);
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
-               "viewBox=\"0 0 %d %.0f\" font-family=\"sans-serif\" font-size=\"13\">\n"
-               "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+    fprintf(f,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
+            "viewBox=\"0 0 %d %.0f\" font-family=\"sans-serif\" font-size=\"13\">\n"
+            "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
             WIDTH, height, WIDTH, height);
     put_text(f, LEFT - 45, 26, "font-size=\"17\" font-weight=\"bold\"", chart->title);
     put_grid(f, &a);

@@ -9,17 +9,17 @@
 #include <stddef.h>
 
 typedef struct roofline_point {
-    char label[64];    /* "matmul 512x512x512 f32" */
-    double intensity;  /* operations per byte */
+    char label[64];   /* "matmul 512x512x512 f32" */
+    double intensity; /* operations per byte */
     double gflops;
-    size_t series;     /* 0: anymps; from 1: peers */
+    size_t series; /* 0: anymps; from 1: peers */
 } roofline_point;
 
 typedef struct roofline {
-    const char *title;      /* the device */
+    const char *title; /* the device */
     double peak_gflops;
     double peak_gb_per_s;
-    const char *series[8];  /* names, the first "anymps" */
+    const char *series[8]; /* names, the first "anymps" */
     size_t series_count;
     const roofline_point *points;
     size_t point_count;

@@ -14,10 +14,10 @@ enum { TABLE_COLUMNS = 16, TABLE_CELL = 96 };
 
 typedef struct table {
     size_t columns;
-    bool right[TABLE_COLUMNS];      /* align to the right: numbers */
-    char (*cells)[TABLE_CELL];      /* rows * columns, the heading first */
-    size_t rows, capacity, filled;  /* `filled` cells of the last row */
-    bool failed;                    /* out of memory: said once, printed as nothing */
+    bool right[TABLE_COLUMNS];     /* align to the right: numbers */
+    char (*cells)[TABLE_CELL];     /* rows * columns, the heading first */
+    size_t rows, capacity, filled; /* `filled` cells of the last row */
+    bool failed;                   /* out of memory: said once, printed as nothing */
 } table;
 
 /* Headings separated by '|'; one that begins with '>' is aligned to the right. */

@@ -113,11 +113,11 @@ static double decode(float_format format, uint32_t bits)
 
 /* ---- Elements --------------------------------------------------------------------------------- */
 
-#define READ_AS(type)                                                                              \
-    {                                                                                              \
-        type read;                                                                                 \
-        memcpy(&read, element, sizeof read);                                                       \
-        return (double)read;                                                                       \
+#define READ_AS(type)                                                                                                  \
+    {                                                                                                                  \
+        type read;                                                                                                     \
+        memcpy(&read, element, sizeof read);                                                                           \
+        return (double)read;                                                                                           \
     }
 
 double value_get(anymps_dtype dtype, const void *element)
@@ -216,10 +216,8 @@ bool dense_read_matrix(const anymps_matrix *matrix, bool transpose, dense *out)
         cli_library_error("reading an operand");
         return false;
     }
-    dense d = {transpose ? desc.columns : desc.rows, transpose ? desc.rows : desc.columns,
-               desc.matrices, NULL};
-    unsigned char *bytes =
-        read_bytes(anymps_matrix_buffer(matrix), anymps_matrix_offset_bytes(matrix), needed);
+    dense d = {transpose ? desc.columns : desc.rows, transpose ? desc.rows : desc.columns, desc.matrices, NULL};
+    unsigned char *bytes = read_bytes(anymps_matrix_buffer(matrix), anymps_matrix_offset_bytes(matrix), needed);
     d.values = bytes != NULL ? cli_allocate(d.matrices * d.rows * d.columns, sizeof(double)) : NULL;
     if (d.values == NULL) {
         free(bytes);
@@ -230,8 +228,7 @@ bool dense_read_matrix(const anymps_matrix *matrix, bool transpose, dense *out)
         for (size_t i = 0; i < d.rows; i++) {
             for (size_t j = 0; j < d.columns; j++) {
                 size_t row = transpose ? j : i, column = transpose ? i : j;
-                *to++ = value_get(desc.dtype, bytes + k * desc.matrix_bytes + row * desc.row_bytes +
-                                                  column * element);
+                *to++ = value_get(desc.dtype, bytes + k * desc.matrix_bytes + row * desc.row_bytes + column * element);
             }
         }
     }
@@ -249,8 +246,7 @@ bool dense_read_vector(const anymps_vector *vector, dense *out)
         return false;
     }
     dense d = {1, desc.length, desc.vectors, NULL};
-    unsigned char *bytes =
-        read_bytes(anymps_vector_buffer(vector), anymps_vector_offset_bytes(vector), needed);
+    unsigned char *bytes = read_bytes(anymps_vector_buffer(vector), anymps_vector_offset_bytes(vector), needed);
     d.values = bytes != NULL ? cli_allocate(d.matrices * d.columns, sizeof(double)) : NULL;
     if (d.values == NULL) {
         free(bytes);
@@ -258,8 +254,7 @@ bool dense_read_vector(const anymps_vector *vector, dense *out)
     }
     for (size_t k = 0; k < d.matrices; k++) {
         for (size_t j = 0; j < d.columns; j++) {
-            d.values[k * d.columns + j] =
-                value_get(desc.dtype, bytes + k * desc.vector_bytes + j * element);
+            d.values[k * d.columns + j] = value_get(desc.dtype, bytes + k * desc.vector_bytes + j * element);
         }
     }
     free(bytes);
@@ -288,9 +283,8 @@ bool dense_write_matrix(const dense *d, anymps_matrix *matrix)
             value_put(desc.dtype, row + j * element, d->values[at * d->columns + j]);
         }
         good = write_bytes(anymps_matrix_buffer(matrix),
-                           offset + at / d->rows * desc.matrix_bytes +
-                               at % d->rows * desc.row_bytes,
-                           row, d->columns * element);
+                           offset + at / d->rows * desc.matrix_bytes + at % d->rows * desc.row_bytes, row,
+                           d->columns * element);
     }
     free(row);
     return good;
@@ -306,8 +300,7 @@ bool dense_write_vector(const dense *d, anymps_vector *vector)
         for (size_t j = 0; j < d->columns; j++) {
             value_put(desc.dtype, bytes + j * element, d->values[k * d->columns + j]);
         }
-        good = write_bytes(anymps_vector_buffer(vector), offset + k * desc.vector_bytes, bytes,
-                           d->columns * element);
+        good = write_bytes(anymps_vector_buffer(vector), offset + k * desc.vector_bytes, bytes, d->columns * element);
     }
     free(bytes);
     return good;
@@ -325,8 +318,7 @@ static double next_random(uint64_t *state)
     return (double)(z >> 11) * 0x1p-53;
 }
 
-static bool random_dense(dense *d, size_t rows, size_t columns, size_t matrices, uint64_t seed,
-                         double low, double high)
+static bool random_dense(dense *d, size_t rows, size_t columns, size_t matrices, uint64_t seed, double low, double high)
 {
     size_t count = rows * columns * matrices;
     *d = (dense){rows, columns, matrices, cli_allocate(count, sizeof(double))};
@@ -336,8 +328,8 @@ static bool random_dense(dense *d, size_t rows, size_t columns, size_t matrices,
     return d->values != NULL;
 }
 
-anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *desc, uint64_t seed,
-                             double low, double high)
+anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *desc, uint64_t seed, double low,
+                             double high)
 {
     anymps_matrix *matrix = NULL;
     dense d = {0};
@@ -346,8 +338,7 @@ anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *de
         return NULL;
     }
     size_t matrices = desc->matrices == 0 ? 1 : desc->matrices;
-    if (!random_dense(&d, desc->rows, desc->columns, matrices, seed, low, high) ||
-        !dense_write_matrix(&d, matrix)) {
+    if (!random_dense(&d, desc->rows, desc->columns, matrices, seed, low, high) || !dense_write_matrix(&d, matrix)) {
         anymps_matrix_release(matrix);
         matrix = NULL;
     }
@@ -355,8 +346,8 @@ anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *de
     return matrix;
 }
 
-anymps_vector *random_vector(anymps_device *device, size_t length, anymps_dtype dtype,
-                             uint64_t seed, double low, double high)
+anymps_vector *random_vector(anymps_device *device, size_t length, anymps_dtype dtype, uint64_t seed, double low,
+                             double high)
 {
     anymps_vector_desc desc = anymps_vector_desc_make(length, dtype);
     anymps_vector *vector = NULL;

@@ -40,9 +40,9 @@ bool dense_write_vector(const dense *d, anymps_vector *vector);
 
 /* A matrix or vector of random numbers in [low, high), the same for the same seed; whole numbers for
    integer types. NULL, with the error line printed, on failure. */
-anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *desc, uint64_t seed,
-                             double low, double high);
-anymps_vector *random_vector(anymps_device *device, size_t length, anymps_dtype dtype,
-                             uint64_t seed, double low, double high);
+anymps_matrix *random_matrix(anymps_device *device, const anymps_matrix_desc *desc, uint64_t seed, double low,
+                             double high);
+anymps_vector *random_vector(anymps_device *device, size_t length, anymps_dtype dtype, uint64_t seed, double low,
+                             double high);
 
 #endif /* VALUES_H */

@@ -147,9 +147,9 @@ static int make_safetensors(char **argv, int argc)
     if (f == NULL || read_shape(argv[2], shape) != 2) {
         die("cannot write");
     }
-    int length = snprintf(header, sizeof header,
-                          "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[0,%zu]}}",
-                          argv[1], shape[0], shape[1], 4 * shape[0] * shape[1]);
+    int length =
+        snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[0,%zu]}}",
+                 argv[1], shape[0], shape[1], 4 * shape[0] * shape[1]);
     while (length % 8 != 0) {
         header[length++] = ' ';
     }
