@@ -85,10 +85,10 @@ static bool operands_through_files(job *j, const char *folder)
 
 static bool run_library(job *j, demo_times *times)
 {
-    double encode[RUNS], device[RUNS], round_trip[RUNS];
+    double encode[RUNS] = {0}, device[RUNS] = {0}, round_trip[RUNS] = {0};
     bool good = job_prepare(j) == ANYMPS_OK;
     for (size_t i = 0; good && i < RUNS; i++) {
-        anymps_timings t;
+        anymps_timings t = ANYMPS_TIMINGS_INIT;
         good = anymps_command_buffer_reset(j->command_buffer) == ANYMPS_OK && job_encode(j) == ANYMPS_OK &&
                job_run(j, &t) == ANYMPS_OK;
         encode[i] = (double)t.encode_ns;
@@ -108,7 +108,7 @@ static bool run_library(job *j, demo_times *times)
 static bool run_plain(const job *j, demo_times *times)
 {
     plain_job plain;
-    double samples[PLAIN_RUNS];
+    double samples[PLAIN_RUNS] = {0};
     bool good = plain_make(j, &plain);
     for (size_t i = 0; good && i < PLAIN_RUNS; i++) {
         double start = clock_ns();

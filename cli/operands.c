@@ -19,10 +19,11 @@ enum { PATH_LONGEST = 4096 };
 static bool split_spec(const char *spec, char *path, const char **name)
 {
     *name = NULL;
-    if (strlen(spec) >= PATH_LONGEST) {
+    size_t longest = strlen(spec);
+    if (longest >= PATH_LONGEST) {
         return false;
     }
-    strcpy(path, spec);
+    memcpy(path, spec, longest + 1);
     if (access(spec, F_OK) == 0) {
         return true;
     }

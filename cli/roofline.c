@@ -81,13 +81,13 @@ static void put_grid(FILE *f, const axes *a)
 {
     const char *faint = "stroke=\"#dddddd\" stroke-width=\"1\"";
     char text[32];
-    for (double x = a->x_low; x <= a->x_high; x++) {
+    for (int x = (int)a->x_low; x <= (int)a->x_high; x++) {
         double at = x_of(a, pow(10, x));
         put_line(f, at, TOP, at, TOP + PLOT_HEIGHT, faint);
         snprintf(text, sizeof text, "%g", pow(10, x));
         put_text(f, at, TOP + PLOT_HEIGHT + 18, "text-anchor=\"middle\"", text);
     }
-    for (double y = a->y_low; y <= a->y_high; y++) {
+    for (int y = (int)a->y_low; y <= (int)a->y_high; y++) {
         double at = y_of(a, pow(10, y));
         put_line(f, LEFT, at, LEFT + PLOT_WIDTH, at, faint);
         snprintf(text, sizeof text, "%g", pow(10, y));
