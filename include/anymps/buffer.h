@@ -62,6 +62,8 @@ typedef struct anymps_wrap_desc {
     bool forbid_copy;    /* UNSUPPORTED instead of a copy where the device cannot use it in place */
     anymps_release_callback release; /* may be NULL */
     void *context;                   /* handed to `release` */
+    const char *copy_reason; /* NULL; or, where `bytes` is itself a copy that the caller had to make, why:
+                                anymps_buffer_copy_reason then says so. Must live as long as the buffer */
 } anymps_wrap_desc;
 #define ANYMPS_WRAP_DESC_INIT { .struct_size = sizeof(anymps_wrap_desc) }
 
@@ -111,8 +113,8 @@ ANYMPS_API anymps_storage anymps_buffer_storage(const anymps_buffer *buffer);
 /* The buffer's device, borrowed. Since: 0.1. */
 ANYMPS_API anymps_device *anymps_buffer_device(const anymps_buffer *buffer);
 
-/* NULL if the buffer is what was asked for; else why wrapping had to copy. Lives as the buffer.
-   Since: 0.1. */
+/* NULL if the buffer is what was asked for; else why wrapping, or who wrapped (`copy_reason`), had to
+   copy. Lives as the buffer. Since: 0.1. */
 ANYMPS_API const char *anymps_buffer_copy_reason(const anymps_buffer *buffer);
 
 /* True if the buffer was wrapped read-only: it is refused as a result. Since: 0.1. */

@@ -2,14 +2,19 @@
 /*
  * anymps/dlpack.h: DLPack tensors (NumPy, PyTorch, CuPy, JAX, MLX, …) in and out without a copy.
  *
- * The structs are only forward-declared: include dlpack/dlpack.h yourself where you fill them in.
+ * The structs are only forward-declared: include dlpack/dlpack.h yourself where you fill them in. Its
+ * DLTensor is a typedef of a struct without a name, so C wants a cast: (const struct DLTensor *)&tensor.
  * Source: dmlc/dlpack 1.1, include/dlpack/dlpack.h.
  *
  * A tensor can be a matrix if it has 2 dimensions (3: a batch) whose last stride is 1, or 2 dimensions
  * whose first stride is 1: then it is the transpose of a matrix, the matrix is made and `*transposed`
- * set. 1 dimension is a vector. Strides may be NULL (compact). byte_offset counts on every device.
+ * set. 1 dimension is a vector; 2 dimensions whose last stride is 1 may also be several vectors. Matrices
+ * of a batch lie one after the other or side by side within each row (matrix.h). Dimensions of size 1 may
+ * have any stride; a tensor without elements may have no data. Strides may be NULL (compact). byte_offset counts on every device.
  * Refused, with the remedy in the message: other strides ("make it contiguous"), more dimensions
- * ("reshape"), lanes other than 1, a type that anymps lacks, memory of another device ("move it to …").
+ * ("reshape"), lanes other than 1, a type that anymps lacks, memory of another device ("move it to …"), elements not aligned to their size ("copy").
+ * Devices: cpu takes DLPack's CPU and CUDAHost memory, cuda:N CUDA of device N, CUDAHost and CUDAManaged,
+ * metal:N Metal of device N.
  *
  * Streams and queues: CPU tensors are ready when you have them. CUDA: by DLPack's rule the producer
  * was given the consumer's stream; anymps reads in the stream of the queue that you commit to, so

@@ -40,8 +40,9 @@ typedef struct anymps_file_tensor {
  *
  * INVALID_ARGUMENT: null. IO: cannot be opened or mapped (backend_code is errno). BAD_FORMAT: neither
  * kind, truncated, trailing bytes, header over 100 MB, bad JSON, unknown type, ranges that overlap,
- * leave gaps or pass the end, names given twice. UNSUPPORTED: a NumPy type that is no number (object,
- * complex, structured). OUT_OF_MEMORY. Changing the file while it is open is undefined, as with every
+ * leave gaps or pass the end, names given twice. UNSUPPORTED: a type that anymps lacks (NumPy: object,
+ * complex, structured, …; safetensors: F8, F4, C64, …), more than ANYMPS_FILE_MAX_RANK dimensions.
+ * OUT_OF_MEMORY. Changing the file while it is open is undefined, as with every
  * memory map. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_open(const char *path, anymps_file **file);
@@ -68,8 +69,9 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_find(const anymps_file *fil
 /* How a tensor becomes a matrix. */
 typedef struct anymps_load_desc {
     size_t struct_size;
-    anymps_dtype convert_to; /* INVALID: keep the stored type; else convert (round to nearest even),
-                                which copies. The only way to read f64 for an operator. */
+    anymps_dtype convert_to; /* INVALID: keep the stored type; else convert, which copies: one rounding
+                                to nearest even; integers clamp, NaN becomes 0 in them; floats beyond
+                                the type become infinity. The only way to read f64 for an operator. */
     bool forbid_copy;        /* UNSUPPORTED instead of a copy (conversion, byte order, alignment) */
     uint32_t flags;          /* ANYMPS_CONSTANT or 0, for the matrix descriptor */
 } anymps_load_desc;
@@ -83,8 +85,8 @@ typedef struct anymps_load_desc {
  * aligned to the element; anymps_buffer_copy_reason of its buffer tells otherwise. A column-major 2-D
  * tensor gives the matrix of its transpose and sets `*transposed` (not NULL), which callers hand to
  * transpose flags.
- * INVALID_ARGUMENT: null, index. SHAPE_MISMATCH: the rank does not fit; column-major of rank 3.
- * UNSUPPORTED: a copy would be needed and may not. OUT_OF_MEMORY. Since: 0.1.
+ * INVALID_ARGUMENT: null, index. SHAPE_MISMATCH: the rank does not fit; column-major of rank 3 (vectors:
+ * of rank 2); a batch of none. UNSUPPORTED: a copy would be needed and may not. OUT_OF_MEMORY. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status
 anymps_file_load_matrix(anymps_file *file, size_t index, anymps_device *device,
@@ -96,7 +98,7 @@ anymps_file_load_vector(anymps_file *file, size_t index, anymps_device *device,
 /*
  * Writes a matrix (rank 2; several matrices: rank 3) as .npy version 1.0, little-endian, C order; bf16,
  * which NumPy lacks, is widened to f32. The file appears whole or not at all: it is written beside its
- * place, flushed and renamed.
+ * place, flushed and renamed. A path that is a device or a pipe is written straight.
  * INVALID_ARGUMENT: null. IO: as errno says. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write(const char *path,

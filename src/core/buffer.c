@@ -75,6 +75,7 @@ static anymps_status check_wrap(const anymps_wrap_desc *desc, const char *name)
 static void take_over(anymps_buffer *made, const anymps_wrap_desc *desc)
 {
     made->read_only = desc->read_only;
+    made->copy_reason = made->memory->copy_reason != NULL ? made->memory->copy_reason : desc->copy_reason;
     if (made->memory->copy_reason != NULL) {
         amps_log(ANYMPS_LOG_INFO, "buffer_wrap: copied %zu bytes: %s", desc->length_bytes, made->memory->copy_reason);
         if (desc->release != NULL) {
@@ -171,7 +172,7 @@ anymps_device *anymps_buffer_device(const anymps_buffer *buffer)
 
 const char *anymps_buffer_copy_reason(const anymps_buffer *buffer)
 {
-    return amps_is(buffer, AMPS_KIND_BUFFER) ? buffer->memory->copy_reason : NULL;
+    return amps_is(buffer, AMPS_KIND_BUFFER) ? buffer->copy_reason : NULL;
 }
 
 bool anymps_buffer_is_read_only(const anymps_buffer *buffer)

@@ -38,6 +38,7 @@ struct anymps_buffer {
     void *release_context;
     void *release_bytes;
     bool wrapped; /* counted in anymps_live.wrapped */
+    const char *copy_reason; /* the memory's, or the wrapping caller's own; NULL: as asked for */
 };
 
 /* What a matrix and a vector have in common; a vector of n elements is a 1 × n matrix. */
