@@ -8,3 +8,9 @@ const char *__lsan_default_suppressions(void)
 {
     return "leak:libobjc.so\n";
 }
+
+__attribute__((visibility("default"))) const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}

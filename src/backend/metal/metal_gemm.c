@@ -312,7 +312,7 @@ static anymps_status own_float(amps_metal_plan *plan, const amps_metal_gemm *gem
                                   .a = gemm->a,
                                   .b = gemm->b,
                                   .c = gemm->c};
-    amps_metal_function function;
+    amps_metal_function function = (amps_metal_function)0;
     ANYMPS_TRY(find_function(plan->device, gemm->left->dtype, gemm->result->dtype, &function));
     amps_metal_launch_step *launch;
     ANYMPS_TRY(amps_metal_add_launch(plan, function, tiles_of(gemm), 128, &params, sizeof params, &launch));
