@@ -234,7 +234,7 @@ bool amps_npy_is(const unsigned char *bytes, size_t length)
 
 anymps_status amps_npy_read(anymps_file *file)
 {
-    size_t begin, length;
+    size_t begin = 0, length = 0;
     ANYMPS_TRY(find_header(file, &begin, &length));
     ANYMPS_TRY(amps_file_reserve(file, 1, 1));
     anymps_file_tensor *const tensor = &file->tensors[0];
