@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -94,6 +95,7 @@ static uint64_t spin(amps_pool *pool, uint64_t seen)
             }
             amps_relax();
         }
+        sched_yield(); /* the scheduler may have put this thread on the caller's own CPU */
     } while (amps_now_ns() < end && !atomic_load_explicit(&pool->stop, memory_order_relaxed));
     return gate;
 }
@@ -132,13 +134,15 @@ static void *work(void *context)
     return NULL;
 }
 
+/* Passing through the lock makes sure that whoever has counted itself as a sleeper waits or has seen the
+   gate; signals come after it, so that a woken thread does not run into the lock. */
 static void wake(amps_pool *pool, size_t count)
 {
     pthread_mutex_lock(&pool->sleep);
+    pthread_mutex_unlock(&pool->sleep);
     for (size_t i = 0; i < count; i++) {
         pthread_cond_signal(&pool->opened);
     }
-    pthread_mutex_unlock(&pool->sleep);
 }
 
 static bool empty(amps_pool *pool)
