@@ -6,7 +6,7 @@
 #define BENCH_CASE_H
 
 #include "cases.h"
-#include "peers.h"
+#include "peer_libraries.h"
 
 typedef struct bench_result {
     char text[JOB_TEXT];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clock.h: the tool's clock and the statistics of its samples (cmd_bench.c, cmd_demo.c, peaks.c, peers.c). */
+/* clock.h: the tool's clock and the statistics of its samples (cmd_bench.c, cmd_demo.c, peaks.c, peer_libraries.c). */
 #ifndef CLOCK_H
 #define CLOCK_H
 

@@ -199,8 +199,11 @@ static void report_table(bench_run *run)
     table_free(&t);
     printf("\nTimes are round trips: commit until the host knows. 'of peak' is the time that the measured\n"
            "peaks allow (operations, or bytes at the copy rate of that footprint) over p50.\n");
+    if (run->request->peers && run->others.count == 0) {
+        printf("\nNo peer was found: neither in ANYMPS_PEERS_DIR nor among the system's libraries.\n");
+    }
     for (size_t p = 0; p < run->others.count; p++) {
-        printf("%s 'x %s' is its time over ours, above 1 we are faster: %s\n", p == 0 ? "\n" : "",
+        printf("%s'x %s' is its time over ours, above 1 we are faster: %s\n", p == 0 ? "\n" : "",
                peer_name(run->others.list[p]), peer_path(run->others.list[p]));
     }
 }
@@ -385,8 +388,8 @@ int cmd_bench(int argc, char **argv)
         .verb = "bench",
         .arguments = "[OPERATOR ...]",
         .details = "Measures operators (all, or those named) and compares with this machine's measured\n"
-                   "peaks. Peers are looked for in the folder ANYMPS_PEERS_DIR, in\n"
-                   "~/.cache/anymps/peers and in the system's libraries, and timed in turn with ours on\n"
+                   "peaks. Peers are looked for in the folder ANYMPS_PEERS_DIR (else ANYMPS_PEERS, else\n"
+                   "~/.cache/anymps-peers) and in the system's libraries, and timed in turn with ours on\n"
                    "the same operands and threads.",
         .most = 8,
     };

@@ -24,8 +24,12 @@ enum {
     PLOT_WIDTH = 620,
     PLOT_HEIGHT = 440,
     LIST_X = LEFT + PLOT_WIDTH + 30,
-    WIDTH = LIST_X + 330,
-    LINE = 17
+    RATE_X = LIST_X + 70, /* right edge of the rates */
+    LABEL_X = RATE_X + 12,
+    WIDTH = LABEL_X + 330,
+    LINE = 17,
+    NUMBERS_MOST = 128, /* points whose numbers are kept apart */
+    NUMBER_STEP = 12    /* and how far */
 };
 
 /* Colours that also differ for most colour-blind eyes (Okabe and Ito 2008). */
@@ -113,17 +117,39 @@ static void put_roof(FILE *f, const roofline *chart, const axes *a)
         double begin = fmax(ridge, pow(10, a->x_low));
         put_line(f, x_of(a, begin), y_of(a, chart->peak_gflops), LEFT + PLOT_WIDTH, y_of(a, chart->peak_gflops), roof);
     }
-    snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s, copy %.3g GB/s", chart->peak_gflops,
+    snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s, copy out of cache %.3g GB/s", chart->peak_gflops,
              chart->peak_gb_per_s);
     put_text(f, LEFT + PLOT_WIDTH, TOP - 14, "text-anchor=\"end\" fill=\"#444444\"", text);
 }
 
-static void put_point(FILE *f, const roofline *chart, const axes *a, size_t index, size_t number)
+/* Where the numbers beside the points stand so far. */
+typedef struct numbers {
+    size_t count;
+    double x[NUMBERS_MOST], y[NUMBERS_MOST];
+} numbers;
+
+/* The height for a number at (x, y): above whatever stands there already. */
+static double free_height(numbers *n, double x, double y)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        if (fabs(n->x[i] - x) < 16 && fabs(n->y[i] - y) < NUMBER_STEP) {
+            y = n->y[i] - NUMBER_STEP;
+            i = (size_t)-1; /* look again from the first */
+        }
+    }
+    if (n->count < NUMBERS_MOST) {
+        n->x[n->count] = x;
+        n->y[n->count++] = y;
+    }
+    return y;
+}
+
+static void put_point(FILE *f, const roofline *chart, const axes *a, size_t index, numbers *n)
 {
     const roofline_point *p = &chart->points[index];
     double x = x_of(a, p->intensity), y = y_of(a, p->gflops);
     const char *colour = colours[p->series % 8];
-    char text[128];
+    char text[64];
     fprintf(f,
             "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\">"
             "<title>%s, %s: %.4g GFLOP/s at %.3g per byte</title></circle>\n",
@@ -132,10 +158,14 @@ static void put_point(FILE *f, const roofline *chart, const axes *a, size_t inde
     if (p->series != 0) {
         return;
     }
-    snprintf(text, sizeof text, "%zu", number);
-    put_text(f, x + 8, y - 6, "font-size=\"11\"", text);
-    snprintf(text, sizeof text, "%zu  %s  %.3g", number, p->label, p->gflops);
-    put_text(f, LIST_X, TOP + 20 + (double)number * LINE, "font-size=\"12\"", text);
+    double height = free_height(n, x + 8, y - 6);
+    double line = TOP + 20 + (double)n->count * LINE;
+    snprintf(text, sizeof text, "%zu", n->count);
+    put_text(f, x + 8, height, "font-size=\"11\"", text);
+    put_text(f, LIST_X, line, "font-size=\"12\"", text);
+    snprintf(text, sizeof text, "%.3g", p->gflops);
+    put_text(f, RATE_X, line, "font-size=\"12\" text-anchor=\"end\"", text);
+    put_text(f, LABEL_X, line, "font-size=\"12\"", p->label);
 }
 
 static void put_legend(FILE *f, const roofline *chart)
@@ -148,7 +178,7 @@ static void put_legend(FILE *f, const roofline *chart)
         put_text(f, x + 16, y, "", chart->series[i]);
         x += 110;
     }
-    put_text(f, LIST_X, TOP + 14, "font-weight=\"bold\"", "GFLOP/s");
+    put_text(f, RATE_X, TOP + 14, "font-weight=\"bold\" text-anchor=\"end\"", "GFLOP/s");
 }
 
 static void put_chart(FILE *f, const roofline *chart)
@@ -168,10 +198,9 @@ static void put_chart(FILE *f, const roofline *chart)
     put_text(f, LEFT - 45, 26, "font-size=\"17\" font-weight=\"bold\"", chart->title);
     put_grid(f, &a);
     put_roof(f, chart, &a);
-    size_t number = 0;
+    numbers placed = {0};
     for (size_t i = 0; i < chart->point_count; i++) {
-        number += chart->points[i].series == 0;
-        put_point(f, chart, &a, i, number);
+        put_point(f, chart, &a, i, &placed);
     }
     put_legend(f, chart);
     fputs("</svg>\n", f);

@@ -27,4 +27,17 @@ run bench softmax --shape 8x8 --seconds 0.01 --svg nowhere/chart.svg
 expect 1
 mentions err "bench: chart nowhere/chart.svg: No such file or directory"
 only chart.svg
+
+# A peer in a folder of ours: asked for the same product with the same threads, and named with its place.
+ANYMPS_PEERS_DIR=$FAKE_PEERS
+export ANYMPS_PEERS_DIR
+run bench matmul --shape 3x4x5 --seconds 0.01 --peers --threads 2
+expect 0
+mentions out "x OpenBLAS"
+mentions out "'x OpenBLAS' is its time over ours, above 1 we are faster: $FAKE_PEERS/libopenblas.so"
+mentions err "order 101, transposes 111 111, 3 x 4 x 5, strides 5 4 4, alpha 1, beta 0, 2 threads"
+run bench softmax --shape 3x4 --seconds 0.01 --peers
+expect 0
+checks=$((checks + 1))
+[ ! -s err ] || fail "a peer was asked for a softmax"
 finish

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * peers.h: other libraries' f32 matrix multiplication, found at run time, for comparison.
+ * peer_libraries.h: other libraries' f32 matrix multiplication, found at run time, for comparison.
  */
-#ifndef PEERS_H
-#define PEERS_H
+#ifndef PEER_LIBRARIES_H
+#define PEER_LIBRARIES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,8 +17,9 @@ typedef struct peers {
     peer *list[PEERS_MOST];
 } peers;
 
-/* Opens OpenBLAS, BLIS, oneDNN and MKL, those that are there, for `threads` threads each. Looked for in the
-   folder ANYMPS_PEERS_DIR names, in the cache folder of `make bench-peers`, then as the system does. */
+/* Opens OpenBLAS, BLIS, oneDNN and MKL, those that are there, for `threads` threads each. Looked for in the folder that
+   ANYMPS_PEERS_DIR or ANYMPS_PEERS names, else in ~/.cache/anymps-peers (bench/peers-setup fills it), then as the
+   system does. Their threads are told to sleep between calls, so that one library does not slow the next down. */
 peers peers_open(size_t threads);
 void peers_close(peers *found);
 
@@ -40,4 +41,4 @@ typedef struct peer_product {
 /* Runs it; false if the peer refuses. */
 bool peer_run(const peer *p, const peer_product *product);
 
-#endif /* PEERS_H */
+#endif /* PEER_LIBRARIES_H */
