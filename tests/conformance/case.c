@@ -6,10 +6,41 @@
  */
 #include "conformance.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* The line that a crash prints: the case that is running. Written before a case, read by the handler. */
+static char crash_line[3 * CASE_NAME];
+static size_t crash_length;
+
+/* Only what a signal handler may call: says which case, then dies of the signal as it would have. */
+static void say_which(int number)
+{
+    if (write(STDOUT_FILENO, crash_line, crash_length) < 0) {
+        crash_length = 0;
+    }
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+void case_catch_crashes(void)
+{
+    (void)signal(SIGSEGV, say_which);
+    (void)signal(SIGBUS, say_which);
+    (void)signal(SIGILL, say_which);
+    (void)signal(SIGABRT, say_which);
+}
+
+static void note_case(const suite *run, const test_case *self)
+{
+    const int length = snprintf(crash_line, sizeof crash_line, "FAIL %s %s: crashed\n  repeat: conformance %s --op %s --case %s\n",
+                                run->op, self->name, run->machine->arguments, run->op, self->name);
+    crash_length = length < 0 ? 0 : (size_t)length < sizeof crash_line ? (size_t)length : sizeof crash_line - 1;
+}
 
 double bound_of_sum(size_t terms, double magnitude)
 {
@@ -234,6 +265,7 @@ static void report(suite *run, const test_case *self)
 void case_end(suite *run, test_case *self)
 {
     unsigned char *first[CASE_OPERANDS] = {NULL};
+    note_case(run, self);
     if (!self->whole) {
         fill_range(self);
     }

@@ -50,6 +50,10 @@ static bool run_chapter(const chapter *which, const machine *on, int count, char
 int main(int count, char **words)
 {
     machine on;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* so that nothing is lost to a crash */
+#if !defined(CONFORMANCE_SANITIZED) /* a sanitizer says more */
+    case_catch_crashes();
+#endif
     const int opened = machine_open_from(&on, count, words);
     if (opened != TEST_PASSED) {
         return opened;

@@ -58,6 +58,9 @@ bool case_begin(suite *run, test_case *self, const char *name);
 /* Runs it on all devices, reports, and frees the operands. */
 void case_end(suite *run, test_case *self);
 
+/* A crash from here on prints the case that was running. */
+void case_catch_crashes(void);
+
 /* Compares one element of a result. `bound` is without the rounding to a narrow type. */
 void case_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, double exact,
                  double bound);

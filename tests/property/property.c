@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 40, MOST = 70, BATCH = 3, DIMENSIONS = 3 };
+enum { RUNS = 200, MOST = 70, BATCH = 3, DIMENSIONS = 3 };
 
 typedef struct shape {
     size_t size[DIMENSIONS]; /* rows, columns, interior */
