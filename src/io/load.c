@@ -227,7 +227,7 @@ anymps_status anymps_file_load_matrix(anymps_file *file, size_t index, anymps_de
 {
     ANYMPS_FAIL_IF(matrix == NULL || transposed == NULL, ANYMPS_INVALID_ARGUMENT,
                    "file_load_matrix: matrix and transposed must not be NULL");
-    source s;
+    source s = {0};
     anymps_matrix_desc shape = ANYMPS_MATRIX_DESC_INIT;
     anymps_buffer *buffer = NULL;
     size_t offset_bytes = 0;
@@ -246,7 +246,7 @@ anymps_status anymps_file_load_vector(anymps_file *file, size_t index, anymps_de
                                       const anymps_load_desc *desc, anymps_vector **vector)
 {
     ANYMPS_FAIL_IF(vector == NULL, ANYMPS_INVALID_ARGUMENT, "file_load_vector: vector must not be NULL");
-    source s;
+    source s = {0};
     anymps_vector_desc shape = ANYMPS_VECTOR_DESC_INIT;
     anymps_buffer *buffer = NULL;
     size_t offset_bytes = 0;
