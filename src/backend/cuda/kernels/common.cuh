@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * common.cuh: what every kernel file needs: element types as f32, the wait for the predecessor, reductions
+ * over a warp, a block and a cluster, and the activation functions.
+ */
+#pragma once
+#include "params.h"
+
+#include <cooperative_groups.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <math_constants.h>
+
+namespace amps {
+
+using f16 = __half;
+using bf16 = __nv_bfloat16;
+
+__device__ inline float to_f32(float x) { return x; }
+__device__ inline float to_f32(f16 x) { return __half2float(x); }
+__device__ inline float to_f32(bf16 x) { return __bfloat162float(x); }
+__device__ inline float to_f32(int8_t x) { return (float)x; }
+__device__ inline float to_f32(int16_t x) { return (float)x; }
+
+template <typename T> __device__ inline T from_f32(float x);
+template <> __device__ inline float from_f32<float>(float x) { return x; }
+template <> __device__ inline f16 from_f32<f16>(float x) { return __float2half_rn(x); }
+template <> __device__ inline bf16 from_f32<bf16>(float x) { return __float2bfloat16_rn(x); }
+
+/* Lets the next kernel of the stream be set up, then waits until the one before has ended and its writes
+   are visible. Every thread of every kernel calls it before its first access to memory. */
+__device__ inline void begin_kernel()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* V elements that are loaded and stored at once; 16 bytes or one element. */
+template <typename T, int V> struct alignas(sizeof(T) * V) pack {
+    T at[V];
+};
+
+struct op_max {
+    static __device__ float apply(float a, float b) { return fmaxf(a, b); }
+    static __device__ float none() { return -CUDART_INF_F; }
+};
+struct op_sum {
+    static __device__ float apply(float a, float b) { return a + b; }
+    static __device__ float none() { return 0.0f; }
+};
+
+template <typename OP> __device__ inline float reduce_warp(float x)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) {
+        x = OP::apply(x, __shfl_xor_sync(0xffffffffu, x, step));
+    }
+    return x;
+}
+
+/*
+ * Reduces over all threads that share a row and gives the result to each, in a fixed order. They are one
+ * warp (blockDim.x == 32), one block, or the blocks of a cluster. `slots` are 32 floats of the block, `ranks` 16;
+ * each call of a kernel takes its own pair, so that one barrier per level is enough.
+ */
+template <typename OP> __device__ inline float reduce_row(float x, float *slots, float *ranks)
+{
+    x = reduce_warp<OP>(x);
+    if (blockDim.x == 32) {
+        return x;
+    }
+    const int warps = blockDim.x / 32, lane = threadIdx.x % 32;
+    if (lane == 0) {
+        slots[threadIdx.x / 32] = x;
+    }
+    __syncthreads();
+    x = reduce_warp<OP>(lane < warps ? slots[lane] : OP::none());
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    auto cluster = cooperative_groups::this_cluster();
+    const int blocks = cluster.num_blocks();
+    if (blocks > 1) {
+        if ((int)threadIdx.x < blocks) {
+            cluster.map_shared_rank(ranks, threadIdx.x)[cluster.block_rank()] = x;
+        }
+        cluster.sync();
+        x = reduce_warp<OP>(lane < blocks ? ranks[lane] : OP::none());
+    }
+#endif
+    return x;
+}
+
+/* A block may write into another's shared memory only once that one has started: all
+   of a cluster meet here before the first reduce_row. */
+__device__ inline void begin_exchange()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if (cooperative_groups::this_cluster().num_blocks() > 1) {
+        asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+        asm volatile("barrier.cluster.wait.aligned;" ::: "memory");
+    }
+#endif
+}
+
+/* This thread's index among those that share its row, and how many they are. */
+__device__ inline int row_threads()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    return blockDim.x * cooperative_groups::this_cluster().num_blocks();
+#else
+    return blockDim.x;
+#endif
+}
+__device__ inline int row_thread()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    return threadIdx.x + blockDim.x * cooperative_groups::this_cluster().block_rank();
+#else
+    return threadIdx.x;
+#endif
+}
+__device__ inline int64_t row_index()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    const int64_t block = blockIdx.x / cooperative_groups::this_cluster().num_blocks();
+#else
+    const int64_t block = blockIdx.x;
+#endif
+    return block * blockDim.y + threadIdx.y;
+}
+
+/* The numbers are those of anymps_neuron_type (include/anymps/kernels.h). `slope` is PRELU's a of this column.
+   Not inlined: the matmul kernels call it once per element at their end. */
+__device__ __noinline__ inline float neuron(const amps_neuron_params &f, float x, float slope)
+{
+    switch (f.type) {
+    case 1: return x >= 0.0f ? x : f.a * x;
+    case 2: return fmaf(f.a, x, f.b);
+    case 3: return 1.0f / (1.0f + expf(-x));
+    case 4: {
+        const float y = fmaf(f.a, x, f.b);
+        return y != y ? y : fminf(fmaxf(y, 0.0f), 1.0f);
+    }
+    case 5: return f.a * tanhf(f.b * x);
+    case 6: return fabsf(x);
+    case 7: {
+        const float y = f.b * x;
+        return f.a * (y > 0.0f ? y + log1pf(expf(-y)) : log1pf(expf(y)));
+    }
+    case 8: return fabsf(x) == CUDART_INF_F ? copysignf(CUDART_NAN_F, x) : x / (1.0f + fabsf(x));
+    case 9: return x >= 0.0f ? x : f.a * expm1f(x);
+    case 10: return x >= 0.0f ? x : slope * x;
+    case 11: {
+        const float y = x >= 0.0f ? x : f.a * x;
+        return y != y ? y : fminf(y, f.b);
+    }
+    case 12: return powf(fmaf(f.a, x, f.b), f.c);
+    case 13: return powf(f.c, fmaf(f.a, x, f.b));
+    case 14: return logf(fmaf(f.a, x, f.b)) / logf(f.c);
+    case 15: return 0.5f * x * erfcf(-0.70710678118654752f * x);
+    case 1000: {
+        /* (1 + tanh u)/2 = 1/(1 + exp(-2u)), which keeps its digits where tanh is near -1. */
+        const float u = 0.79788456080286536f * fmaf(0.044715f * x * x, x, x);
+        return x / (1.0f + expf(-2.0f * u));
+    }
+    case 1001: return x / (1.0f + expf(-x));
+    default: return x;
+    }
+}
+
+} // namespace amps

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_end.cuh: the last step of every matmul kernel: alpha, beta, bias and activation applied to one finished
+ * sum, and its store. T is the operands' type (bias and slopes have it too), R the result's.
+ */
+#pragma once
+#include "common.cuh"
+
+namespace amps {
+
+/* What one finished sum becomes, before its rounding to the result's type. `old` is read only if beta is not 0. */
+template <typename T, typename R>
+__device__ inline float gemm_value(const amps_gemm_params &p, int64_t matrix, int64_t j, const R *old, float sum)
+{
+    float y = p.alpha * sum;
+    if (p.beta != 0.0f) {
+        y = fmaf(p.beta, to_f32(*old), y);
+    }
+    if (p.bias != 0) {
+        y += to_f32(((const T *)p.bias)[matrix * p.bias_matrix + j]);
+    }
+    if (p.neuron.type != 0) {
+        y = neuron(p.neuron, y, p.prelu != 0 ? to_f32(((const T *)p.prelu)[matrix * p.prelu_matrix + j]) : 0.0f);
+    }
+    return y;
+}
+
+template <typename T, typename R>
+__device__ inline void gemm_end(const amps_gemm_params &p, int64_t matrix, int64_t i, int64_t j, float sum)
+{
+    R *to = (R *)p.result + matrix * p.result_matrix + i * p.result_row + j * p.result_column;
+    *to = from_f32<R>(gemm_value<T, R>(p, matrix, j, to, sum));
+}
+
+/* Integers: exact modulo 2^32 where the factors allow it, else in double, rounded to even and clamped. */
+template <typename T, typename R>
+__device__ inline void gemm_end(const amps_gemm_params &p, int64_t matrix, int64_t i, int64_t j, unsigned sum)
+{
+    int32_t *to = (int32_t *)p.result + matrix * p.result_matrix + i * p.result_row + j * p.result_column;
+    if (p.exact_alpha == 1.0 && (p.exact_beta == 0.0 || p.exact_beta == 1.0)) {
+        *to = (int32_t)(sum + (p.exact_beta == 1.0 ? (unsigned)*to : 0u));
+        return;
+    }
+    double y = p.exact_alpha * (double)(int32_t)sum;
+    if (p.exact_beta != 0.0) {
+        y += p.exact_beta * (double)*to;
+    }
+    *to = __double2int_rn(y); /* saturates */
+}
+
+} // namespace amps

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lora.cu: result = [addend] + [result] + scale * (source * down) * up in one launch. Launched by ops/cuda_lora.c.
+ *
+ * A block of 256 threads takes R rows and up to 1024 columns of the result. It makes its rows of source*down in
+ * shared memory, 256 of the rank at a time, then each thread adds up to 4 columns. Blocks that share rows repeat
+ * the first product: it is small (rank columns), and waiting for one another would cost more.
+ */
+#include "common.cuh"
+
+using namespace amps;
+
+enum { THREADS = 256, RANKS = 256, WIDE = 4 };
+
+/* Rank along the lanes: `down` is dense along the rank. Each group of Q lanes takes every (256/Q)-th input. */
+template <typename T, int R, int Q>
+__device__ inline void product_by_rank(const amps_lora_params &p, const T *source, const T *down, int rows, int q0,
+                                       int ranks, float (*product)[RANKS], float (*part)[R][32])
+{
+    const int q = q0 + threadIdx.x % Q, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const bool inside = q < ranks;
+    float sum[R] = {};
+#pragma unroll 8
+    for (int64_t k = threadIdx.x / Q; k < p.inputs; k += THREADS / Q) {
+        const float d = inside ? to_f32(down[k * p.down_row + q * p.down_column]) : 0.0f;
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            sum[r] = fmaf(r < rows ? to_f32(source[r * p.source_row + k]) : 0.0f, d, sum[r]);
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+#pragma unroll
+        for (int step = Q; step < 32; step *= 2) {
+            sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], step);
+        }
+        if (lane < Q) {
+            part[warp][r][lane] = sum[r];
+        }
+    }
+    __syncthreads();
+    for (int n = threadIdx.x; n < R * Q; n += THREADS) {
+        float all = 0.0f;
+#pragma unroll
+        for (int w = 0; w < THREADS / 32; w++) {
+            all += part[w][n / Q][n % Q];
+        }
+        if (q0 + n % Q < RANKS) {
+            product[n / Q][q0 + n % Q] = all;
+        }
+    }
+    __syncthreads();
+}
+
+/* Inputs along the lanes: `down` is dense along the inputs. Each warp takes every 8th of the rank. */
+template <typename T, int R>
+__device__ inline void product_by_input(const amps_lora_params &p, const T *source, const T *down, int rows, int ranks,
+                                        float (*product)[RANKS])
+{
+    const int lane = threadIdx.x % 32;
+    for (int q = threadIdx.x / 32; q < ranks; q += THREADS / 32) {
+        float sum[R] = {};
+#pragma unroll 8
+        for (int64_t k = lane; k < p.inputs; k += 32) {
+            const float d = to_f32(down[k * p.down_row + q * p.down_column]);
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                sum[r] = fmaf(r < rows ? to_f32(source[r * p.source_row + k]) : 0.0f, d, sum[r]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            sum[r] = reduce_warp<op_sum>(sum[r]);
+            if (lane == 0) {
+                product[r][q] = sum[r];
+            }
+        }
+    }
+    __syncthreads();
+}
+
+template <typename T, int R> __device__ __forceinline__ void lora(const amps_lora_params &p)
+{
+    __shared__ float product[R][RANKS], part[THREADS / 32][R][32];
+    begin_kernel();
+    const int64_t slices = (p.outputs + p.outputs_per_block - 1) / p.outputs_per_block;
+    const int64_t groups = (p.rows + R - 1) / R;
+    const int64_t group = blockIdx.x / slices, matrix = group / groups;
+    const int64_t row = (group - matrix * groups) * R, column = (blockIdx.x - group * slices) * p.outputs_per_block;
+    const int rows = (int)min((int64_t)R, p.rows - row);
+    const int64_t end = min(column + p.outputs_per_block, p.outputs);
+    const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
+    const T *up = (const T *)p.up + matrix * p.up_matrix;
+    float sum[WIDE][R] = {};
+    for (int64_t q0 = 0; q0 < p.rank; q0 += RANKS) {
+        const T *down = (const T *)p.down + matrix * p.down_matrix + q0 * p.down_column;
+        const int ranks = (int)min((int64_t)RANKS, p.rank - q0);
+        if (p.product != 0) {
+            const float *made = (const float *)p.product + (matrix * p.rows + row) * p.rank + q0;
+            for (int n = threadIdx.x; n < rows * ranks; n += THREADS) {
+                product[n / ranks][n % ranks] = made[(n / ranks) * p.rank + n % ranks];
+            }
+            __syncthreads();
+        } else if (p.down_column != 1 && p.down_row == 1) {
+            product_by_input<T, R>(p, source, down, rows, ranks, product);
+        } else if (ranks <= 8) {
+            product_by_rank<T, R, 8>(p, source, down, rows, 0, ranks, product, part);
+        } else if (ranks <= 16) {
+            product_by_rank<T, R, 16>(p, source, down, rows, 0, ranks, product, part);
+        } else {
+            for (int q = 0; q < ranks; q += 32) {
+                product_by_rank<T, R, 32>(p, source, down, rows, q, ranks, product, part);
+            }
+        }
+#pragma unroll
+        for (int w = 0; w < WIDE; w++) {
+            const int64_t j = column + threadIdx.x + w * THREADS;
+            if (j < end) {
+                const T *at = up + q0 * p.up_row + j * p.up_column;
+#pragma unroll 8
+                for (int q = 0; q < ranks; q++) {
+                    const float u = to_f32(at[q * p.up_row]);
+#pragma unroll
+                    for (int r = 0; r < R; r++) {
+                        sum[w][r] = fmaf(product[r][q], u, sum[w][r]);
+                    }
+                }
+            }
+        }
+        __syncthreads();
+    }
+#pragma unroll
+    for (int w = 0; w < WIDE; w++) {
+        const int64_t j = column + threadIdx.x + w * THREADS;
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            if (j < end && r < rows) {
+                T *to = (T *)p.result + matrix * p.result_matrix + (row + r) * p.result_row + j;
+                float y = p.scale * sum[w][r];
+                if (p.addend != 0) {
+                    y += ((const float *)p.addend)[(matrix * p.rows + row + r) * p.outputs + j];
+                }
+                *to = from_f32<T>(p.accumulate ? y + to_f32(*to) : y);
+            }
+        }
+    }
+}
+
+#define LORA(type, name, r)                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+        lora_##name##_r##r(const __grid_constant__ amps_lora_params p)                             \
+    {                                                                                              \
+        lora<type, r>(p);                                                                          \
+    }
+
+LORA(float, f32, 1)
+LORA(float, f32, 4)
+LORA(f16, f16, 1)
+LORA(f16, f16, 4)
+LORA(bf16, bf16, 1)
+LORA(bf16, bf16, 4)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * params.h: the argument structs of the CUDA kernels, one by value per launch. Read by nvcc (C++) and by the
+ * host files in ops/ (C11). Addresses are device addresses; strides and sizes count elements unless a name
+ * says bytes; 0 as an address means "operand not given".
+ */
+#ifndef AMPS_CUDA_PARAMS_H
+#define AMPS_CUDA_PARAMS_H
+
+#include <stdint.h>
+
+/* rows.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
+typedef struct amps_softmax_params {
+    uint64_t source, result;
+    int64_t source_row, source_matrix;
+    int64_t result_row, result_matrix;
+    int64_t rows, all_rows; /* of one matrix; rows times batch */
+    int64_t columns;
+    float scale, scale_rest; /* scale = scale + scale_rest to 48 bits */
+    int32_t log;
+} amps_softmax_params;
+
+/* rows.cu: RMS norm and layer norm. */
+typedef struct amps_norm_params {
+    uint64_t source, residual, weight, bias, result;
+    int64_t source_row, source_matrix;
+    int64_t residual_row, residual_matrix;
+    int64_t weight_matrix, bias_matrix; /* from a vector of the batch to the next */
+    int64_t result_row, result_matrix;
+    int64_t rows, all_rows;
+    int64_t columns;
+    float epsilon;
+    float shrink;  /* a power of two: sums of squares are taken of x*shrink, so that they cannot overflow */
+    int32_t layer; /* layer norm: subtract the mean */
+    int32_t epsilon_positive;
+} amps_norm_params;
+
+/* An activation function. */
+typedef struct amps_neuron_params {
+    int32_t type; /* anymps_neuron_type */
+    float a, b, c;
+} amps_neuron_params;
+
+/* elementwise.cu: result = f(alpha * source + bias). */
+typedef struct amps_map_params {
+    uint64_t source, bias, prelu, result;
+    int64_t source_row, source_matrix;
+    int64_t bias_matrix, prelu_matrix;
+    int64_t result_row, result_matrix;
+    int64_t rows, columns, batch;
+    float alpha;
+    amps_neuron_params neuron;
+} amps_map_params;
+
+/* Every matmul kernel: result[i][j] = f(alpha * sum_k left[i][k]*right[k][j] + beta*result[i][j] + bias[j]).
+   Transposition is in the strides: `_row` steps i (left), k (right), i (result); `_column` the other. */
+typedef struct amps_gemm_params {
+    uint64_t left, right, result, bias, prelu;
+    int64_t left_row, left_column, left_matrix;
+    int64_t right_row, right_column, right_matrix;
+    int64_t result_row, result_column, result_matrix;
+    int64_t bias_matrix, prelu_matrix;
+    int64_t rows, columns, interior, batch;
+    float alpha, beta;
+    double exact_alpha, exact_beta; /* integer results */
+    amps_neuron_params neuron;
+    uint64_t guard; /* address of a word: the kernel runs only while it is not 0; 0: always */
+} amps_gemm_params;
+
+/* lora.cu: result = [addend] + [result] + scale * (source * down) * up. */
+typedef struct amps_lora_params {
+    uint64_t source, down, up, result;
+    uint64_t addend;  /* f32, tight rows × outputs per matrix; 0: none */
+    uint64_t product; /* f32, tight rows × rank per matrix: source * down, made before; 0: made here */
+    int64_t source_row, source_matrix;
+    int64_t down_row, down_column, down_matrix; /* steps along inputs, along rank */
+    int64_t up_row, up_column, up_matrix;       /* steps along rank, along outputs */
+    int64_t result_row, result_matrix;
+    int64_t rows, inputs, rank, outputs, batch;
+    float scale;
+    int32_t accumulate;
+    int32_t outputs_per_block;
+} amps_lora_params;
+
+#endif /* AMPS_CUDA_PARAMS_H */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cuda_gemm.c: runs one amps_gemm: asks the engines in order and takes the first that accepts.
+ * Called by cuda_matmul.c and cuda_lora.c; the engines are the kernels of gemm_*.cu.
+ */
+#include "backend/cuda/ops/cuda_ops.h"
+
+#include <stdio.h>
+
+amps_gemm_kind amps_gemm_kind_of(anymps_dtype left, anymps_dtype right, anymps_dtype result)
+{
+    static const struct {
+        anymps_dtype operands, result;
+    } kinds[AMPS_GEMM_KINDS] = {
+        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
+        {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
+        {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F32},
+        {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F16}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
+        {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
+    };
+    for (int i = 0; i < AMPS_GEMM_KINDS; i++) {
+        if (left == right && left == kinds[i].operands && result == kinds[i].result) {
+            return (amps_gemm_kind)i;
+        }
+    }
+    return AMPS_GEMM_KINDS;
+}
+
+void amps_gemm_set_left(amps_gemm *gemm, const amps_view *view, bool transpose)
+{
+    gemm->params.left = amps_view_address(view);
+    gemm->params.left_row = transpose ? 1 : amps_view_row(view);
+    gemm->params.left_column = transpose ? amps_view_row(view) : 1;
+    gemm->params.left_matrix = amps_view_matrix(view);
+}
+
+void amps_gemm_set_right(amps_gemm *gemm, const amps_view *view, bool transpose)
+{
+    gemm->params.right = amps_view_address(view);
+    gemm->params.right_row = transpose ? 1 : amps_view_row(view);
+    gemm->params.right_column = transpose ? amps_view_row(view) : 1;
+    gemm->params.right_matrix = amps_view_matrix(view);
+}
+
+void amps_gemm_set_dense(amps_gemm *gemm, bool transpose_left, bool transpose_right)
+{
+    amps_gemm_params *const p = &gemm->params;
+    p->left_row = transpose_left ? 1 : p->interior;
+    p->left_column = transpose_left ? p->rows : 1;
+    p->right_row = transpose_right ? 1 : p->columns;
+    p->right_column = transpose_right ? p->interior : 1;
+    p->result_row = p->columns;
+    p->result_column = 1;
+}
+
+/* ---- The engine that takes everything --------------------------------------------------------- */
+
+static anymps_status emit_any(amps_cuda_emitter *out, const amps_gemm *gemm)
+{
+    static const amps_cuda_function kernels[AMPS_GEMM_KINDS] = {
+        AMPS_FN_gemm_any_f32_f32,   AMPS_FN_gemm_any_f16_f16, AMPS_FN_gemm_any_f16_f32,
+        AMPS_FN_gemm_any_bf16_bf16, AMPS_FN_gemm_any_bf16_f32, AMPS_FN_gemm_any_i8_f32,
+        AMPS_FN_gemm_any_i8_f16,    AMPS_FN_gemm_any_i8_i32,   AMPS_FN_gemm_any_i16_f32,
+    };
+    enum { TILE = 64, THREADS = 256 }; /* as in gemm_any.cu */
+    const amps_gemm_params *const p = &gemm->params;
+    const size_t tiles = (size_t)((p->rows + TILE - 1) / TILE) * (size_t)((p->columns + TILE - 1) / TILE);
+    const amps_cuda_shape shape = {.grid_x = tiles * (size_t)p->batch, .block_x = THREADS};
+    return amps_cuda_launch(out, kernels[gemm->kind], &shape, p);
+}
+
+/* ---- The choice ------------------------------------------------------------------------------- */
+
+static bool is_empty(const amps_gemm *gemm)
+{
+    return gemm->params.rows == 0 || gemm->params.columns == 0 || gemm->params.batch == 0;
+}
+
+size_t amps_cuda_gemm_scratch(const amps_cuda_device *device, const amps_gemm *gemm)
+{
+    (void)device;
+    (void)gemm;
+    return 0;
+}
+
+anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
+{
+    return is_empty(gemm) ? ANYMPS_OK : emit_any(out, gemm);
+}
+
+anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
+{
+    (void)device;
+    (void)gemm;
+    (void)snprintf(text, size, "own gemm_any");
+    return ANYMPS_OK;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cuda_ops.c: the table of operators, and what their files share (cuda_ops.h). Called by cuda.c, plan.c and
+ * the operators; calls nothing.
+ */
+#include "backend/cuda/ops/cuda_ops.h"
+
+#include "base/checked.h"
+
+const amps_cuda_operator *const amps_cuda_operators[AMPS_OP_COUNT] = {
+#define AMPS_CUDA_OPERATOR(name, object) [AMPS_OP_##name] = &object,
+#include "backend/cuda/ops.def"
+#undef AMPS_CUDA_OPERATOR
+};
+
+int amps_cuda_float_index(anymps_dtype dtype)
+{
+    return dtype == ANYMPS_DTYPE_F32 ? 0 : dtype == ANYMPS_DTYPE_F16 ? 1 : dtype == ANYMPS_DTYPE_BF16 ? 2 : -1;
+}
+
+anymps_status amps_cuda_supports_float(const anymps_dtype *dtypes, size_t count)
+{
+    ANYMPS_FAIL_IF(count != 1 || amps_cuda_float_index(dtypes[0]) < 0, ANYMPS_UNSUPPORTED,
+                   "supports: CUDA runs this operator on f32, f16 and bf16, not on %s",
+                   count == 1 ? anymps_dtype_name(dtypes[0]) : "this many types");
+    return ANYMPS_OK;
+}
+
+bool amps_view_is_aligned(const amps_view *view)
+{
+    return view->memory == NULL ||
+           (amps_view_address(view) % 16 == 0 && view->row_bytes % 16 == 0 && view->matrix_bytes % 16 == 0);
+}
+
+/* ---- Rows over threads ------------------------------------------------------------------------ */
+
+enum {
+    WARP = 32,
+    THREADS_USUAL = 256, /* several blocks a multiprocessor keep more loads in flight than one large block */
+    THREADS_MOST = 512,  /* the kernels' launch bound */
+    CLUSTER_USUAL = 8,   /* what every sm_90 can place */
+    CLUSTER_MOST = 16
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static size_t whole_warps(size_t threads)
+{
+    return ceil_div(threads, WARP) * WARP;
+}
+
+/* Packs a thread: the smallest kernel with which `threads` threads hold the row, else the largest. */
+static size_t packs_for(const size_t *sizes, size_t count, size_t packs, size_t threads, size_t *which)
+{
+    *which = 0;
+    while (*which + 1 < count && ceil_div(packs, sizes[*which]) > threads) {
+        ++*which;
+    }
+    return sizes[*which];
+}
+
+int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, size_t columns,
+                         size_t all_rows, amps_cuda_shape *shape)
+{
+    static const size_t single[] = {4, 32}, wide[] = {1, 2, 4, 8};
+    const size_t *const sizes = aligned ? wide : single;
+    const size_t count = !aligned ? 2 : element_bytes == 4 ? 4 : 3;
+    const int first = aligned ? AMPS_ROW_N1 : AMPS_ROW_V1_N4;
+    const size_t packs = ceil_div(columns, aligned ? 16 / element_bytes : 1);
+    const size_t many = (size_t)device->multiprocessors * 16;
+    size_t which;
+    *shape = (amps_cuda_shape){.grid_x = all_rows, .block_y = 1, .cluster_x = 1};
+    if (all_rows >= many && packs <= WARP * sizes[count - 1]) {
+        (void)packs_for(sizes, count, packs, WARP, &which); /* one warp a row, four rows a block */
+        shape->block_x = WARP;
+        shape->block_y = 4;
+        shape->grid_x = ceil_div(all_rows, 4);
+        return first + (int)which;
+    }
+    const size_t threads = all_rows >= many ? THREADS_USUAL : THREADS_MOST; /* few rows: more threads each */
+    const size_t each = packs_for(sizes, count, packs, threads, &which);
+    const size_t clusters = device->has_sm90a ? CLUSTER_MOST : 1;
+    size_t blocks = 1;
+    while (blocks < clusters && ceil_div(packs, each * blocks) > (blocks < CLUSTER_USUAL ? threads : THREADS_MOST)) {
+        blocks *= 2;
+    }
+    const size_t needed = ceil_div(packs, each * blocks);
+    if (needed > THREADS_MOST) { /* longer than the registers of a cluster */
+        blocks = device->has_sm90a ? CLUSTER_USUAL : 1;
+        shape->block_x = THREADS_MOST;
+        shape->cluster_x = (unsigned)blocks;
+        shape->grid_x = all_rows * blocks;
+        return AMPS_ROW_LONG;
+    }
+    shape->block_x = (unsigned)whole_warps(needed == 0 ? 1 : needed);
+    shape->cluster_x = (unsigned)blocks;
+    shape->grid_x = all_rows * blocks;
+    return first + (int)which;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuda_softmax.c: softmax and log-softmax on CUDA: fills the arguments of rows.cu. Called by plan.c. */
+#include "backend/cuda/ops/cuda_ops.h"
+
+#include <stdio.h>
+
+static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
+    {AMPS_FN_softmax_f32_v1_n4, AMPS_FN_softmax_f32_v1_n32, AMPS_FN_softmax_f32_v4_n1, AMPS_FN_softmax_f32_v4_n2,
+     AMPS_FN_softmax_f32_v4_n4, AMPS_FN_softmax_f32_v4_n8, AMPS_FN_softmax_f32_long},
+    {AMPS_FN_softmax_f16_v1_n4, AMPS_FN_softmax_f16_v1_n32, AMPS_FN_softmax_f16_v8_n1, AMPS_FN_softmax_f16_v8_n2,
+     AMPS_FN_softmax_f16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_softmax_f16_long},
+    {AMPS_FN_softmax_bf16_v1_n4, AMPS_FN_softmax_bf16_v1_n32, AMPS_FN_softmax_bf16_v8_n1, AMPS_FN_softmax_bf16_v8_n2,
+     AMPS_FN_softmax_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_softmax_bf16_long},
+};
+
+static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
+{
+    enum { SOURCE, RESULT };
+    const anymps_softmax_desc *const desc = record->desc;
+    const amps_view *const source = &record->operands[SOURCE], *const result = &record->operands[RESULT];
+    if (source->rows == 0 || source->columns == 0) {
+        return ANYMPS_OK;
+    }
+    amps_softmax_params p = {
+        .source = amps_view_address(source), .result = amps_view_address(result),
+        .source_row = amps_view_row(source), .source_matrix = amps_view_matrix(source),
+        .result_row = amps_view_row(result), .result_matrix = amps_view_matrix(result),
+        .rows = (int64_t)source->rows, .all_rows = (int64_t)(source->rows * record->batch),
+        .columns = (int64_t)source->columns, .scale = (float)desc->scale,
+        .log = record->op == AMPS_OP_log_softmax,
+    };
+    p.scale_rest = (float)(desc->scale - (double)p.scale);
+    amps_cuda_shape shape;
+    const bool aligned = amps_view_is_aligned(source) && amps_view_is_aligned(result);
+    const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), aligned, source->columns,
+                                            (size_t)p.all_rows, &shape);
+    return amps_cuda_launch(out, kernels[amps_cuda_float_index(desc->dtype)][kernel], &shape, &p);
+}
+
+static anymps_status prepare(amps_cuda_device *device, const void *desc, char *explain, size_t size)
+{
+    (void)device;
+    const anymps_softmax_desc *const softmax = desc;
+    (void)snprintf(explain, size, "own softmax_%s, a row held in registers of a warp, block or cluster",
+                   anymps_dtype_name(softmax->dtype));
+    return ANYMPS_OK;
+}
+
+const amps_cuda_operator amps_cuda_softmax = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
+const amps_cuda_operator amps_cuda_log_softmax = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
