@@ -64,6 +64,7 @@ typedef struct amps_gemm_params {
     float alpha, beta;
     double exact_alpha, exact_beta; /* integer results */
     amps_neuron_params neuron;
+    int32_t wide;   /* the result is f32 though the operands are narrower */
     uint64_t guard; /* address of a word: the kernel runs only while it is not 0; 0: always */
 } amps_gemm_params;
 

@@ -3,7 +3,7 @@
  * cuda_gemm.c: runs one amps_gemm: asks the engines in order and takes the first that accepts.
  * Called by cuda_matmul.c and cuda_lora.c; the engines are the kernels of gemm_*.cu.
  */
-#include "backend/cuda/ops/cuda_ops.h"
+#include "backend/cuda/ops/gemm_engines.h"
 
 #include <stdio.h>
 
@@ -85,13 +85,20 @@ size_t amps_cuda_gemm_scratch(const amps_cuda_device *device, const amps_gemm *g
 
 anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
 {
-    return is_empty(gemm) ? ANYMPS_OK : emit_any(out, gemm);
+    amps_gemm_launch launch;
+    if (is_empty(gemm)) {
+        return ANYMPS_OK;
+    }
+    if (amps_gemm_skinny(out->device, gemm, &launch)) {
+        return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
+    }
+    return emit_any(out, gemm);
 }
 
 anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
 {
-    (void)device;
-    (void)gemm;
-    (void)snprintf(text, size, "own gemm_any");
+    amps_gemm_launch launch;
+    const bool skinny = amps_gemm_skinny(device, gemm, &launch);
+    (void)snprintf(text, size, "own %s", skinny ? launch.name : "gemm_any");
     return ANYMPS_OK;
 }

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * skinny.cu: a few rows (M up to 16) times a large matrix, which is read once at the speed of the memory. Launched by
+ * ops/cuda_gemm.c. In all of them the large matrix is the right operand, K × N; a matrix times a vector is put that
+ * way by the host (left and right swapped).
+ *
+ *     skinny_k    each column's interior is dense in memory; f16 and bf16 through the tensor cores, f32 by FMA
+ *     skinny_n    each row of the matrix is dense; one lane makes some columns, warps and cluster split the interior
+ */
+#include "gemm_end.cuh"
+
+using namespace amps;
+
+enum { WARPS = 8, WARPS_N = 16 };
+
+template <typename T> __device__ inline void store_one(const amps_gemm_params &p, int64_t matrix, int64_t m, int64_t n, float sum)
+{
+    if (p.wide) {
+        gemm_end<T, float>(p, matrix, m, n, sum);
+    } else {
+        gemm_end<T, T>(p, matrix, m, n, sum);
+    }
+}
+
+/* ---- Tensor cores, dense interior ------------------------------------------------------------- */
+
+__device__ inline void mma_16x8x16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, f16)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline void mma_16x8x16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bf16)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/* Eight elements from `at`, of which the first `count` exist. */
+template <typename T> __device__ inline uint4 load_eight(const T *at, int64_t count)
+{
+    if (count >= 8) {
+        return *reinterpret_cast<const uint4 *>(at);
+    }
+    pack<T, 8> x;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        x.at[i] = i < count ? at[i] : from_f32<T>(0.0f);
+    }
+    return *reinterpret_cast<const uint4 *>(&x);
+}
+
+/*
+ * A warp takes 8*NT columns; lane = 4*r + c holds 8 interior elements (16 bytes) of column r and of rows r and r+8,
+ * at interior offset 8*c of a step of 32. The tensor core wants other elements in that lane, but any order of the
+ * interior gives the same sum as long as both operands have it.
+ */
+template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amps_gemm_params &p)
+{
+    __shared__ float part[WARPS][16][NT * 8 + 1];
+    begin_kernel();
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, r = lane / 4, c = lane % 4;
+    const int64_t blocks = (p.columns + NT * 8 - 1) / (NT * 8), matrix = blockIdx.x / blocks;
+    const int64_t n0 = (blockIdx.x - matrix * blocks) * NT * 8;
+    const T *few = (const T *)p.left + matrix * p.left_matrix;
+    const T *many = (const T *)p.right + matrix * p.right_matrix;
+    const T *row0 = few + r * p.left_row, *row8 = few + (r + 8) * p.left_row;
+    const bool has0 = r < p.rows, has8 = r + 8 < p.rows;
+    float sum[NT][4] = {};
+    const uint4 zero = make_uint4(0, 0, 0, 0);
+#pragma unroll 4
+    for (int64_t k0 = warp * 32; k0 < p.interior; k0 += WARPS * 32) { /* the whole warp takes each step */
+        const int64_t k = k0 + c * 8;
+        const int64_t left = p.interior - k;
+        uint4 b[NT];
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            const int64_t j = n0 + n * 8 + r;
+            b[n] = j < p.columns ? load_eight(many + j * p.right_column + k, left) : zero;
+        }
+        const uint4 a0 = has0 ? load_eight(row0 + k, left) : zero, a8 = has8 ? load_eight(row8 + k, left) : zero;
+        const unsigned first[4] = {a0.x, a8.x, a0.y, a8.y}, second[4] = {a0.z, a8.z, a0.w, a8.w};
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            mma_16x8x16(sum[n], first, b[n].x, b[n].y, T());
+            mma_16x8x16(sum[n], second, b[n].z, b[n].w, T());
+        }
+    }
+#pragma unroll
+    for (int n = 0; n < NT; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            part[warp][r + i / 2 * 8][n * 8 + c * 2 + i % 2] = sum[n][i];
+        }
+    }
+    __syncthreads();
+    for (int index = threadIdx.x; index < 16 * NT * 8; index += WARPS * 32) {
+        const int m = index / (NT * 8), n = index % (NT * 8);
+        if (m < p.rows && n0 + n < p.columns) {
+            float all = 0.0f;
+#pragma unroll
+            for (int w = 0; w < WARPS; w++) {
+                all += part[w][m][n];
+            }
+            store_one<T>(p, matrix, m, n0 + n, all);
+        }
+    }
+}
+
+/* ---- FMA units, dense interior ---------------------------------------------------------------- */
+
+/* A warp takes R columns and goes along the interior in steps of 128 floats. */
+template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_gemm_params &p)
+{
+    begin_kernel();
+    const int lane = threadIdx.x % 32;
+    const int64_t groups = (p.columns + WARPS * R - 1) / (WARPS * R), matrix = blockIdx.x / groups;
+    const int64_t n0 = ((blockIdx.x - matrix * groups) * WARPS + threadIdx.x / 32) * R;
+    const float *few = (const float *)p.left + matrix * p.left_matrix;
+    const float *many = (const float *)p.right + matrix * p.right_matrix;
+    float sum[M][R] = {};
+    const float4 zero = make_float4(0, 0, 0, 0);
+#pragma unroll 4
+    for (int64_t k = lane * 4; k < p.interior; k += 128) { /* the interior is a multiple of 4 here */
+        float4 b[R];
+#pragma unroll
+        for (int n = 0; n < R; n++) {
+            b[n] = n0 + n < p.columns ? *reinterpret_cast<const float4 *>(many + (n0 + n) * p.right_column + k) : zero;
+        }
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            const float4 a = m < p.rows ? *reinterpret_cast<const float4 *>(few + m * p.left_row + k) : zero;
+#pragma unroll
+            for (int n = 0; n < R; n++) {
+                sum[m][n] = fmaf(a.x, b[n].x, fmaf(a.y, b[n].y, fmaf(a.z, b[n].z, fmaf(a.w, b[n].w, sum[m][n]))));
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int n = 0; n < R; n++) {
+            const float all = reduce_warp<op_sum>(sum[m][n]);
+            if (lane == 0 && m < p.rows && n0 + n < p.columns) {
+                store_one<float>(p, matrix, m, n0 + n, all);
+            }
+        }
+    }
+}
+
+/* ---- Dense rows of the matrix ----------------------------------------------------------------- */
+
+/* Each lane makes V columns of M rows; 16 warps of a block and the blocks of a cluster take turns along the interior. */
+template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(const amps_gemm_params &p)
+{
+    __shared__ float part[WARPS_N][M][32 * V + 4];
+    __shared__ float whole[M][32 * V];
+    begin_kernel();
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    auto cluster = cooperative_groups::this_cluster();
+    const int splits = cluster.num_blocks(), split = cluster.block_rank();
+#else
+    const int splits = 1, split = 0;
+#endif
+    const int64_t blocks = (p.columns + 32 * V - 1) / (32 * V), block = blockIdx.x / splits, matrix = block / blocks;
+    const int64_t n0 = (block - matrix * blocks) * 32 * V, n = n0 + lane * V;
+    const T *few = (const T *)p.left + matrix * p.left_matrix;
+    const T *many = (const T *)p.right + matrix * p.right_matrix;
+    float sum[M][V] = {};
+    if (n < p.columns) { /* columns are a multiple of V here */
+#pragma unroll 4
+        for (int64_t k = split * WARPS_N + warp; k < p.interior; k += splits * WARPS_N) {
+            const pack<T, V> b = *reinterpret_cast<const pack<T, V> *>(many + k * p.right_row + n);
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                const float a = m < p.rows ? to_f32(few[m * p.left_row + k * p.left_column]) : 0.0f;
+#pragma unroll
+                for (int i = 0; i < V; i++) {
+                    sum[m][i] = fmaf(a, to_f32(b.at[i]), sum[m][i]);
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            part[warp][m][lane * V + i] = sum[m][i];
+        }
+    }
+    __syncthreads();
+    for (int index = threadIdx.x; index < M * 32 * V; index += WARPS_N * 32) {
+        const int m = index / (32 * V), j = index % (32 * V);
+        float all = 0.0f;
+#pragma unroll
+        for (int w = 0; w < WARPS_N; w++) {
+            all += part[w][m][j];
+        }
+        whole[m][j] = all;
+    }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cluster.sync();
+#else
+    __syncthreads();
+#endif
+    for (int index = split * WARPS_N * 32 + threadIdx.x; index < M * 32 * V; index += splits * WARPS_N * 32) {
+        const int m = index / (32 * V), j = index % (32 * V);
+        float all = 0.0f;
+        for (int s = 0; s < splits; s++) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+            all += cluster.map_shared_rank(&whole[0][0], s)[index];
+#else
+            all += whole[m][j];
+#endif
+        }
+        if (m < p.rows && n0 + j < p.columns) {
+            store_one<T>(p, matrix, m, n0 + j, all);
+        }
+    }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cluster.sync(); /* nobody leaves while others read its shared memory */
+#endif
+}
+
+#define SKINNY(name, threads, body)                                                                \
+    extern "C" __global__ void __launch_bounds__(threads)                                          \
+        skinny_##name(const __grid_constant__ amps_gemm_params p)                                  \
+    {                                                                                              \
+        body(p);                                                                                   \
+    }
+
+SKINNY(k_f16_n2, 256, (skinny_k<f16, 2>))
+SKINNY(k_f16_n4, 256, (skinny_k<f16, 4>))
+SKINNY(k_bf16_n2, 256, (skinny_k<bf16, 2>))
+SKINNY(k_bf16_n4, 256, (skinny_k<bf16, 4>))
+SKINNY(k_f32_m1, 256, (skinny_k_f32<1, 2>))
+SKINNY(k_f32_m4, 256, (skinny_k_f32<4, 2>))
+SKINNY(n_f32_m1, 512, (skinny_n<float, 1, 4>))
+SKINNY(n_f32_m4, 512, (skinny_n<float, 4, 4>))
+SKINNY(n_f16_m1, 512, (skinny_n<f16, 1, 8>))
+SKINNY(n_f16_m4, 512, (skinny_n<f16, 4, 4>))
+SKINNY(n_bf16_m1, 512, (skinny_n<bf16, 1, 8>))
+SKINNY(n_bf16_m4, 512, (skinny_n<bf16, 4, 4>))

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_engines.h: the engines behind cuda_gemm.c. Each looks at a problem and either declines or says what it would
+ * launch. Files gemm_<engine>.c, kernels <engine>.cu.
+ */
+#ifndef AMPS_GEMM_ENGINES_H
+#define AMPS_GEMM_ENGINES_H
+
+#include "backend/cuda/ops/cuda_ops.h"
+
+typedef struct amps_gemm_launch {
+    amps_cuda_function function;
+    amps_cuda_shape shape;
+    amps_gemm_params params;
+    const char *name; /* for explanations; lives for ever */
+} amps_gemm_launch;
+
+/* Up to 16 rows (or columns) and a large matrix: read once, at memory speed. */
+bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch);
+
+#endif /* AMPS_GEMM_ENGINES_H */
