@@ -191,11 +191,23 @@ static bool move_on_host(const amps_transfer *move)
     return false;
 }
 
+/* The blocking calls that write leave both copies of managed memory alike in their range. */
+static anymps_status refresh_copy(amps_cuda_device *device, const amps_transfer *move, const void *own, void *copy)
+{
+    const bool writes = move->kind == AMPS_TRANSFER_WRITE || move->kind == AMPS_TRANSFER_FILL ||
+                        move->kind == AMPS_TRANSFER_COPY;
+    return writes && copy != NULL ? copy_now(device, copy, own, move->length_bytes) : ANYMPS_OK;
+}
+
+static unsigned char *host_copy(const amps_transfer *move)
+{
+    return move->memory->host == NULL ? NULL : (unsigned char *)move->memory->host + move->offset_bytes;
+}
+
 static anymps_status move_on_device(amps_cuda_device *device, const amps_transfer *move)
 {
     unsigned char *const own = (unsigned char *)move->memory->native + move->offset_bytes;
-    unsigned char *const copy =
-        move->memory->host == NULL ? NULL : (unsigned char *)move->memory->host + move->offset_bytes;
+    unsigned char *const copy = host_copy(move);
     switch (move->kind) {
     case AMPS_TRANSFER_READ: return copy_now(device, move->host, own, move->length_bytes);
     case AMPS_TRANSFER_WRITE: return copy_now(device, own, move->host_bytes, move->length_bytes);
@@ -220,7 +232,10 @@ anymps_status amps_cuda_transfer(amps_device *base, const amps_transfer *move)
         return ANYMPS_OK;
     }
     AMPS_CU_TRY(amps_cuda_enter(device), "buffer: cuCtxPushCurrent");
-    const anymps_status status = move_on_device(device, move);
+    anymps_status status = move_on_device(device, move);
+    if (status == ANYMPS_OK && move->memory->storage == ANYMPS_STORAGE_MANAGED) {
+        status = refresh_copy(device, move, (unsigned char *)move->memory->native + move->offset_bytes, host_copy(move));
+    }
     amps_cuda_leave();
     if (status == ANYMPS_DEVICE_LOST) {
         amps_cuda_mark_lost(device, anymps_last_error());

@@ -37,10 +37,75 @@ __device__ inline void begin_kernel()
 #endif
 }
 
-/* V elements that are loaded and stored at once; 16 bytes or one element. */
-template <typename T, int V> struct alignas(sizeof(T) * V) pack {
-    T at[V];
-};
+__device__ inline void unpack_two(unsigned word, float *x, bf16)
+{
+    x[0] = __uint_as_float(word << 16);
+    x[1] = __uint_as_float(word & 0xffff0000u);
+}
+__device__ inline void unpack_two(unsigned word, float *x, f16)
+{
+    const float2 both = __half22float2(*reinterpret_cast<const __half2 *>(&word));
+    x[0] = both.x, x[1] = both.y;
+}
+__device__ inline void unpack_two(unsigned, float *, float) {}
+__device__ inline unsigned pack_two(float low, float high, bf16)
+{
+    const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const unsigned *>(&both);
+}
+__device__ inline unsigned pack_two(float low, float high, f16)
+{
+    const __half2 both = __floats2half2_rn(low, high);
+    return *reinterpret_cast<const unsigned *>(&both);
+}
+__device__ inline unsigned pack_two(float, float, float) { return 0; }
+
+/*
+ * V elements as f32, and back. The 16-bit types go through words: as arrays of a class type the compiler would load
+ * them one by one.
+ */
+template <typename T, int V> __device__ inline void unpack(const T *at, float *x)
+{
+    if constexpr (V == 1) {
+        x[0] = to_f32(*at);
+    } else if constexpr (sizeof(T) == 4) {
+        const float4 got = *reinterpret_cast<const float4 *>(at);
+        x[0] = got.x, x[1] = got.y, x[2] = got.z, x[3] = got.w;
+    } else {
+        unsigned words[V / 2];
+        if constexpr (V == 8) {
+            const uint4 got = *reinterpret_cast<const uint4 *>(at);
+            words[0] = got.x, words[1] = got.y, words[2] = got.z, words[3] = got.w;
+        } else {
+            const uint2 got = *reinterpret_cast<const uint2 *>(at);
+            words[0] = got.x, words[1] = got.y;
+        }
+#pragma unroll
+        for (int i = 0; i < V / 2; i++) {
+            unpack_two(words[i], x + 2 * i, T());
+        }
+    }
+}
+
+template <typename T, int V> __device__ inline void repack(T *at, const float *x)
+{
+    if constexpr (V == 1) {
+        *at = from_f32<T>(x[0]);
+    } else if constexpr (sizeof(T) == 4) {
+        *reinterpret_cast<float4 *>(at) = make_float4(x[0], x[1], x[2], x[3]);
+    } else {
+        unsigned words[V / 2];
+#pragma unroll
+        for (int i = 0; i < V / 2; i++) {
+            words[i] = pack_two(x[2 * i], x[2 * i + 1], T());
+        }
+        if constexpr (V == 8) {
+            *reinterpret_cast<uint4 *>(at) = make_uint4(words[0], words[1], words[2], words[3]);
+        } else {
+            *reinterpret_cast<uint2 *>(at) = make_uint2(words[0], words[1]);
+        }
+    }
+}
 
 struct op_max {
     static __device__ float apply(float a, float b) { return fmaxf(a, b); }

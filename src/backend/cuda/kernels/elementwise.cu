@@ -20,15 +20,15 @@ template <typename T, int V> __device__ __forceinline__ void map_rows(const amps
     T *result = (T *)p.result + matrix * p.result_matrix + row * p.result_row;
     const T *bias = (const T *)p.bias + matrix * p.bias_matrix;
     const T *prelu = (const T *)p.prelu + matrix * p.prelu_matrix;
-    const pack<T, V> in = *reinterpret_cast<const pack<T, V> *>(source + j);
-    pack<T, V> out;
+    float in[V], out[V];
+    unpack<T, V>(source + j, in);
 #pragma unroll
     for (int i = 0; i < V; i++) {
         const float add = p.bias != 0 ? to_f32(bias[j + i]) : 0.0f;
-        const float x = fmaf(p.alpha, to_f32(in.at[i]), add);
-        out.at[i] = from_f32<T>(neuron(p.neuron, x, p.prelu != 0 ? to_f32(prelu[j + i]) : 0.0f));
+        const float x = fmaf(p.alpha, in[i], add);
+        out[i] = neuron(p.neuron, x, p.prelu != 0 ? to_f32(prelu[j + i]) : 0.0f);
     }
-    *reinterpret_cast<pack<T, V> *>(result + j) = out;
+    repack<T, V>(result + j, out);
 }
 
 #define MAP(type, name, v)                                                                         \

@@ -16,11 +16,7 @@ static const int MAX_THREADS = 512;
 template <typename T, int V> __device__ inline void load_pack(const T *row, int64_t n, int64_t columns, float fill, float *x)
 {
     if ((n + 1) * V <= columns) {
-        const pack<T, V> got = *reinterpret_cast<const pack<T, V> *>(row + n * V);
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            x[i] = to_f32(got.at[i]);
-        }
+        unpack<T, V>(row + n * V, x);
     } else {
 #pragma unroll
         for (int i = 0; i < V; i++) {
@@ -32,12 +28,7 @@ template <typename T, int V> __device__ inline void load_pack(const T *row, int6
 template <typename T, int V> __device__ inline void store_pack(T *row, int64_t n, int64_t columns, const float *x)
 {
     if ((n + 1) * V <= columns) {
-        pack<T, V> put;
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            put.at[i] = from_f32<T>(x[i]);
-        }
-        *reinterpret_cast<pack<T, V> *>(row + n * V) = put;
+        repack<T, V>(row + n * V, x);
     } else {
 #pragma unroll
         for (int i = 0; i < V; i++) {
@@ -75,6 +66,22 @@ __device__ inline float exp_of(float d, float rest)
     return fmaf(e, rest, e);
 }
 
+/* 2^t by the special function unit. */
+__device__ inline float exp2_of(float t)
+{
+    float y;
+    asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(t));
+    return y;
+}
+
+/*
+ * From 1,024 columns on the bound of kernels.h, (columns/2 + 8)*2^-24, leaves room for one rounding of
+ * x*factor - m*factor with factor = scale*log2(e), at most 2^-17 for results that are no subnormals, and for that of
+ * the factor: together 150 units. An error of m*factor itself is the same for the whole row and cancels. The kernels
+ * with many elements a thread do only that; the host gives them no shorter rows and no scale that is 0 or huge.
+ */
+static const int QUICK_FROM = 1024;
+
 template <typename T, int V, int NV> __device__ __forceinline__ void softmax_rows(const amps_softmax_params &p)
 {
     __shared__ float slots[2][32], ranks[2][16];
@@ -87,41 +94,57 @@ template <typename T, int V, int NV> __device__ __forceinline__ void softmax_row
     const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
     T *result = (T *)p.result + matrix * p.result_matrix + row * p.result_row;
     const int first = row_thread(), step = row_threads();
-    float x[NV * V], m = -CUDART_INF_F;
+    float x[NV * V], m = -CUDART_INF_F, sum = 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
         load_pack<T, V>(source, first + (int64_t)n * step, p.columns, p.scale < 0.0f ? CUDART_INF_F : -CUDART_INF_F, x + n * V);
     }
-    const bool plain = p.scale == 1.0f && p.scale_rest == 0.0f;
-    const bool empty = p.scale == 0.0f; /* then the fill must not become 0*inf */
-#pragma unroll
-    for (int i = 0; i < NV * V; i++) {
-        m = fmaxf(m, plain ? x[i] : p.scale * x[i]);
-    }
+    constexpr bool many = V == 1 ? NV > 4 : NV > 2;
     begin_exchange();
-    m = reduce_row<op_max>(m, slots[0], ranks[0]);
-    float sum = 0.0f;
+    if (many || (p.columns >= QUICK_FROM && p.scale == 1.0f && p.scale_rest == 0.0f)) {
+        const float log2e = 1.44269504f, factor = p.scale * log2e;
+#pragma unroll
+        for (int i = 0; i < NV * V; i++) {
+            m = fmaxf(m, p.scale * x[i]);
+        }
+        m = reduce_row<op_max>(m, slots[0], ranks[0]);
+        const float less2 = -m * log2e;
+#pragma unroll
+        for (int i = 0; i < NV * V; i++) {
+            const float e = exp2_of(fmaf(x[i], factor, less2));
+            sum += e;
+            x[i] = p.log ? fmaf(x[i], p.scale, -m) : e;
+        }
+    } else {
+        const bool plain = p.scale == 1.0f && p.scale_rest == 0.0f;
+        const bool empty = p.scale == 0.0f; /* then the fill must not become 0*inf */
+#pragma unroll
+        for (int i = 0; i < NV * V; i++) {
+            m = fmaxf(m, plain ? x[i] : p.scale * x[i]);
+        }
+        m = reduce_row<op_max>(m, slots[0], ranks[0]);
+#pragma unroll
+        for (int n = 0; n < NV; n++) {
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                float rest = 0.0f;
+                const float y = plain ? x[n * V + i] : scaled(p, x[n * V + i], &rest);
+                const float d = shifted(y, m, &rest);
+                const bool inside = (first + (int64_t)n * step) * V + i < p.columns;
+                const float e = exp_of(d, rest);
+                sum += (!empty || inside) ? e : 0.0f;
+                x[n * V + i] = p.log ? d + rest : e;
+            }
+        }
+    }
+    sum = reduce_row<op_sum>(sum, slots[1], ranks[1]);
+    const float factor = p.log ? 1.0f : 1.0f / sum, less = p.log ? logf(sum) : 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            float rest = 0.0f;
-            const float y = plain ? x[n * V + i] : scaled(p, x[n * V + i], &rest);
-            const float d = shifted(y, m, &rest);
-            const bool inside = (first + (int64_t)n * step) * V + i < p.columns;
-            const float e = exp_of(d, rest);
-            sum += (!empty || inside) ? e : 0.0f;
-            x[n * V + i] = p.log ? d + rest : e;
+            x[n * V + i] = fmaf(x[n * V + i], factor, -less);
         }
-    }
-    sum = reduce_row<op_sum>(sum, slots[1], ranks[1]);
-    const float factor = 1.0f / sum, less = p.log ? logf(sum) : 0.0f;
-#pragma unroll
-    for (int i = 0; i < NV * V; i++) {
-        x[i] = p.log ? x[i] - less : x[i] * factor;
-    }
-#pragma unroll
-    for (int n = 0; n < NV; n++) {
         store_pack<T, V>(result, first + (int64_t)n * step, p.columns, x + n * V);
     }
 }
@@ -330,12 +353,12 @@ template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_
 
 /* A kernel needs an extern "C" name for cuModuleGetFunction. The list is kernels.def's. */
 #define ROWS(type, name, v, nv)                                                                    \
-    extern "C" __global__ void __launch_bounds__(MAX_THREADS)                                      \
+    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 ? 1 : 2)                      \
         softmax_##name##_v##v##_n##nv(const __grid_constant__ amps_softmax_params p)               \
     {                                                                                              \
         softmax_rows<type, v, nv>(p);                                                              \
     }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(MAX_THREADS)                                      \
+    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 ? 1 : 2)                      \
         norm_##name##_v##v##_n##nv(const __grid_constant__ amps_norm_params p)                     \
     {                                                                                              \
         norm_rows<type, v, nv>(p);                                                                 \

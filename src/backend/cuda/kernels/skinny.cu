@@ -43,12 +43,12 @@ template <typename T> __device__ inline uint4 load_eight(const T *at, int64_t co
     if (count >= 8) {
         return *reinterpret_cast<const uint4 *>(at);
     }
-    pack<T, 8> x;
+    unsigned words[4];
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-        x.at[i] = i < count ? at[i] : from_f32<T>(0.0f);
+    for (int i = 0; i < 4; i++) {
+        words[i] = pack_two(2 * i < count ? to_f32(at[2 * i]) : 0.0f, 2 * i + 1 < count ? to_f32(at[2 * i + 1]) : 0.0f, T());
     }
-    return *reinterpret_cast<const uint4 *>(&x);
+    return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
 /*
@@ -69,7 +69,7 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
     const bool has0 = r < p.rows, has8 = r + 8 < p.rows;
     float sum[NT][4] = {};
     const uint4 zero = make_uint4(0, 0, 0, 0);
-#pragma unroll 4
+#pragma unroll 8
     for (int64_t k0 = warp * 32; k0 < p.interior; k0 += WARPS * 32) { /* the whole warp takes each step */
         const int64_t k = k0 + c * 8;
         const int64_t left = p.interior - k;
@@ -121,7 +121,7 @@ template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_
     const float *many = (const float *)p.right + matrix * p.right_matrix;
     float sum[M][R] = {};
     const float4 zero = make_float4(0, 0, 0, 0);
-#pragma unroll 4
+#pragma unroll 8
     for (int64_t k = lane * 4; k < p.interior; k += 128) { /* the interior is a multiple of 4 here */
         float4 b[R];
 #pragma unroll
@@ -170,15 +170,16 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
     const T *many = (const T *)p.right + matrix * p.right_matrix;
     float sum[M][V] = {};
     if (n < p.columns) { /* columns are a multiple of V here */
-#pragma unroll 4
+#pragma unroll 8
         for (int64_t k = split * WARPS_N + warp; k < p.interior; k += splits * WARPS_N) {
-            const pack<T, V> b = *reinterpret_cast<const pack<T, V> *>(many + k * p.right_row + n);
+            float b[V];
+            unpack<T, V>(many + k * p.right_row + n, b);
 #pragma unroll
             for (int m = 0; m < M; m++) {
                 const float a = m < p.rows ? to_f32(few[m * p.left_row + k * p.left_column]) : 0.0f;
 #pragma unroll
                 for (int i = 0; i < V; i++) {
-                    sum[m][i] = fmaf(a, to_f32(b.at[i]), sum[m][i]);
+                    sum[m][i] = fmaf(a, b[i], sum[m][i]);
                 }
             }
         }
@@ -231,11 +232,11 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
         body(p);                                                                                   \
     }
 
-SKINNY(k_f16_n2, 256, (skinny_k<f16, 2>))
+SKINNY(k_f16_n1, 256, (skinny_k<f16, 1>))
 SKINNY(k_f16_n4, 256, (skinny_k<f16, 4>))
-SKINNY(k_bf16_n2, 256, (skinny_k<bf16, 2>))
+SKINNY(k_bf16_n1, 256, (skinny_k<bf16, 1>))
 SKINNY(k_bf16_n4, 256, (skinny_k<bf16, 4>))
-SKINNY(k_f32_m1, 256, (skinny_k_f32<1, 2>))
+SKINNY(k_f32_m1, 256, (skinny_k_f32<1, 1>))
 SKINNY(k_f32_m4, 256, (skinny_k_f32<4, 2>))
 SKINNY(n_f32_m1, 512, (skinny_n<float, 1, 4>))
 SKINNY(n_f32_m4, 512, (skinny_n<float, 4, 4>))

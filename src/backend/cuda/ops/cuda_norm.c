@@ -58,7 +58,7 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         .layer = record->op == AMPS_OP_layer_norm, .epsilon_positive = desc->epsilon > 0.0,
     };
     amps_cuda_shape shape;
-    const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), all_aligned(record),
+    const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), all_aligned(record), false,
                                             at[SOURCE].columns, (size_t)p.all_rows, &shape);
     return amps_cuda_launch(out, kernels[amps_cuda_float_index(desc->dtype)][kernel], &shape, &p);
 }

@@ -62,12 +62,20 @@ static size_t packs_for(const size_t *sizes, size_t count, size_t packs, size_t 
     return sizes[*which];
 }
 
-int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, size_t columns,
-                         size_t all_rows, amps_cuda_shape *shape)
+int amps_cuda_row_long(const amps_cuda_device *device, size_t all_rows, amps_cuda_shape *shape)
+{
+    const unsigned blocks = device->has_sm90a ? CLUSTER_USUAL : 1;
+    *shape = (amps_cuda_shape){.grid_x = all_rows * blocks, .block_x = THREADS_MOST, .block_y = 1, .cluster_x = blocks};
+    return AMPS_ROW_LONG;
+}
+
+int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,
+                         size_t columns, size_t all_rows, amps_cuda_shape *shape)
 {
     static const size_t single[] = {4, 32}, wide[] = {1, 2, 4, 8};
     const size_t *const sizes = aligned ? wide : single;
-    const size_t count = !aligned ? 2 : element_bytes == 4 ? 4 : 3;
+    const size_t most = !aligned ? 2 : element_bytes == 4 ? 4 : 3;
+    const size_t count = few_packs ? (aligned ? 2 : 1) : most;
     const int first = aligned ? AMPS_ROW_N1 : AMPS_ROW_V1_N4;
     const size_t packs = ceil_div(columns, aligned ? 16 / element_bytes : 1);
     const size_t many = (size_t)device->multiprocessors * 16;
@@ -89,11 +97,7 @@ int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, b
     }
     const size_t needed = ceil_div(packs, each * blocks);
     if (needed > THREADS_MOST) { /* longer than the registers of a cluster */
-        blocks = device->has_sm90a ? CLUSTER_USUAL : 1;
-        shape->block_x = THREADS_MOST;
-        shape->cluster_x = (unsigned)blocks;
-        shape->grid_x = all_rows * blocks;
-        return AMPS_ROW_LONG;
+        return amps_cuda_row_long(device, all_rows, shape);
     }
     shape->block_x = (unsigned)whole_warps(needed == 0 ? 1 : needed);
     shape->cluster_x = (unsigned)blocks;

@@ -2,6 +2,7 @@
 /* cuda_softmax.c: softmax and log-softmax on CUDA: fills the arguments of rows.cu. Called by plan.c. */
 #include "backend/cuda/ops/cuda_ops.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
@@ -12,6 +13,8 @@ static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
     {AMPS_FN_softmax_bf16_v1_n4, AMPS_FN_softmax_bf16_v1_n32, AMPS_FN_softmax_bf16_v8_n1, AMPS_FN_softmax_bf16_v8_n2,
      AMPS_FN_softmax_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_softmax_bf16_long},
 };
+
+enum { QUICK_FROM = 1024 }; /* as in rows.cu, which says why */
 
 static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
 {
@@ -32,8 +35,12 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     p.scale_rest = (float)(desc->scale - (double)p.scale);
     amps_cuda_shape shape;
     const bool aligned = amps_view_is_aligned(source) && amps_view_is_aligned(result);
-    const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), aligned, source->columns,
-                                            (size_t)p.all_rows, &shape);
+    const float size = fabsf(p.scale);
+    const bool short_rows = source->columns < QUICK_FROM, odd_scale = !(size > 1e-30f && size < 1e30f);
+    const int kernel = odd_scale && !short_rows
+                           ? amps_cuda_row_long(out->device, (size_t)p.all_rows, &shape)
+                           : amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), aligned, short_rows,
+                                                  source->columns, (size_t)p.all_rows, &shape);
     return amps_cuda_launch(out, kernels[amps_cuda_float_index(desc->dtype)][kernel], &shape, &p);
 }
 
