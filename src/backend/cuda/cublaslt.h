@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cublaslt.h: NVIDIA's matmul library as one engine among others, opened at run time if it is installed.
- * Called by cuda.c (open, close) and ops/cuda_gemm.c.
+ * Called by cuda.c (close) and ops/gemm_vendor.c. Knows sizes and strides, no operator.
  */
 #ifndef AMPS_CUBLASLT_H
 #define AMPS_CUBLASLT_H
 
 #include "backend/cuda/cuda_device.h"
-#include "backend/cuda/kernels/params.h"
 
-/* NULL where the library is missing or refuses; never an error. The context is entered by the callee. */
-amps_cublaslt *amps_cublaslt_open(amps_cuda_device *device);
+/* One product in the library's own terms: column-major matrices, so left and right have changed places. */
+typedef struct amps_lt_problem {
+    int compute, scale, operand, result; /* its enumerators for arithmetic, factors and element types */
+    bool transpose_a, transpose_b;
+    uint64_t m, n, k;
+    int64_t lda, ldb, ldc;
+    int32_t batch;
+    int64_t step_a, step_b, step_c; /* elements from a matrix to the next */
+} amps_lt_problem;
+
+/* What it may use beside the operands. */
+#define AMPS_LT_WORKSPACE_BYTES ((size_t)32 << 20)
+
+/* The device's engine, opened at the first call; NULL where the library is missing, too old or switched off by
+   ANYMPS_CUDA_CUBLASLT=0. Any thread; the context need not be entered. */
+amps_cublaslt *amps_cublaslt_get(amps_cuda_device *device);
 void amps_cublaslt_close(amps_cublaslt *lt);
+
+/* Has it an algorithm for the problem? Remembers it. */
+bool amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
+
+/* Runs it: c = alpha*a*b + beta*c. The factors are of the problem's scale type. Context entered. */
+anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, const void *alpha, const void *beta,
+                                CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream);
 
 #endif /* AMPS_CUBLASLT_H */

@@ -110,7 +110,7 @@ void amps_cuda_device_release(amps_cuda_device *device)
     }
     if (device->context != NULL && amps_cuda_enter(device) == CUDA_SUCCESS) {
         amps_cuda_pool_empty(device);
-        amps_cublaslt_close(device->lt);
+        amps_cublaslt_close(atomic_load(&device->lt));
         amps_cuda_unload(device);
         if (device->io != NULL) {
             (void)amps_cu.StreamDestroy(device->io);
@@ -152,7 +152,6 @@ static anymps_status open_device(size_t index, const anymps_device_desc *desc, a
         close_device(&device->base);
         return status;
     }
-    device->lt = amps_cublaslt_open(device);
     *out = &device->base;
     return ANYMPS_OK;
 }

@@ -41,7 +41,8 @@ typedef struct amps_cuda_device {
     amps_cuda_pool pinned_pool;
     CUmodule modules[AMPS_CUDA_MODULES];
     _Atomic(CUfunction) functions[AMPS_CUDA_FUNCTIONS];
-    amps_cublaslt *lt; /* NULL: not installed, or not wanted */
+    bool lt_tried;               /* cuBLASLt has been looked for */
+    _Atomic(amps_cublaslt *) lt; /* NULL: not installed, or not wanted, or not yet wanted */
 
     atomic_bool lost; /* a sticky error was seen: everything is refused from then on */
     anymps_error lost_error;
@@ -65,7 +66,7 @@ typedef struct amps_cuda_operator {
     /* Describes what will run; may refuse (UNSUPPORTED, OUT_OF_MEMORY). May be NULL. */
     anymps_status (*prepare)(amps_cuda_device *device, const void *desc, char *explain, size_t explain_size);
     /* Bytes of scratch that `emit` will use for this record. May be NULL: none. */
-    size_t (*scratch)(const amps_cuda_device *device, const amps_record *record);
+    size_t (*scratch)(amps_cuda_device *device, const amps_record *record);
     /* Launches. */
     anymps_status (*emit)(amps_cuda_emitter *out, const amps_record *record);
 } amps_cuda_operator;

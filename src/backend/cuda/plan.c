@@ -43,7 +43,7 @@ static void release_plan(void *opaque)
     amps_free(plan);
 }
 
-static size_t scratch_of(const amps_cuda_device *device, const amps_submission *submission)
+static size_t scratch_of(amps_cuda_device *device, const amps_submission *submission)
 {
     size_t most = 0;
     for (size_t i = 0; i < submission->count; i++) {

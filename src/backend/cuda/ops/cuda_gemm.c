@@ -3,6 +3,7 @@
  * cuda_gemm.c: runs one amps_gemm: asks the engines in order and takes the first that accepts.
  * Called by cuda_matmul.c and cuda_lora.c; the engines are the kernels of gemm_*.cu.
  */
+#include "backend/cuda/cublaslt.h"
 #include "backend/cuda/ops/gemm_engines.h"
 
 #include <stdio.h>
@@ -71,34 +72,57 @@ static anymps_status emit_any(amps_cuda_emitter *out, const amps_gemm *gemm)
 
 /* ---- The choice ------------------------------------------------------------------------------- */
 
+typedef enum engine { ENGINE_NONE, ENGINE_SKINNY, ENGINE_VENDOR, ENGINE_ANY } engine;
+
 static bool is_empty(const amps_gemm *gemm)
 {
     return gemm->params.rows == 0 || gemm->params.columns == 0 || gemm->params.batch == 0;
 }
 
-size_t amps_cuda_gemm_scratch(const amps_cuda_device *device, const amps_gemm *gemm)
+/* The first that takes the problem, in the order of measured speed (docs/performance.md, "CUDA"). */
+static engine choose(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch)
 {
-    (void)device;
-    (void)gemm;
-    return 0;
+    const bool own = gemm->algorithm != ANYMPS_ALGORITHM_VENDOR, vendor = gemm->algorithm != ANYMPS_ALGORITHM_OWN;
+    if (is_empty(gemm)) {
+        return ENGINE_NONE;
+    }
+    if (own && amps_gemm_skinny(device, gemm, launch)) {
+        return ENGINE_SKINNY;
+    }
+    if (vendor && amps_gemm_vendor_can(device, gemm)) {
+        return ENGINE_VENDOR;
+    }
+    return ENGINE_ANY;
+}
+
+size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm)
+{
+    amps_gemm_launch launch;
+    return choose(device, gemm, &launch) == ENGINE_VENDOR ? AMPS_LT_WORKSPACE_BYTES : 0;
 }
 
 anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
 {
     amps_gemm_launch launch;
-    if (is_empty(gemm)) {
-        return ANYMPS_OK;
-    }
-    if (amps_gemm_skinny(out->device, gemm, &launch)) {
-        return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
+    switch (choose(out->device, gemm, &launch)) {
+    case ENGINE_NONE: return ANYMPS_OK;
+    case ENGINE_SKINNY: return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
+    case ENGINE_VENDOR: return amps_gemm_vendor_emit(out, gemm);
+    case ENGINE_ANY: break;
     }
     return emit_any(out, gemm);
 }
 
+/* An explanation before any operand is known: it takes dense, aligned ones. A product that the vendor's library has not
+   got is refused here if it was asked for by name, so that encode never finds out. */
 anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
 {
     amps_gemm_launch launch;
-    const bool skinny = amps_gemm_skinny(device, gemm, &launch);
-    (void)snprintf(text, size, "own %s", skinny ? launch.name : "gemm_any");
+    const engine found = choose(device, gemm, &launch);
+    ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && found == ENGINE_ANY, ANYMPS_UNSUPPORTED,
+                   "create: cuBLASLt is not installed or has no algorithm for this product");
+    static const char *const names[] = {"nothing to do", "own", "cuBLASLt", "own gemm_any"};
+    (void)snprintf(text, size, "%s%s%s", names[found], found == ENGINE_SKINNY ? " " : "",
+                   found == ENGINE_SKINNY ? launch.name : "");
     return ANYMPS_OK;
 }

@@ -57,7 +57,7 @@ static size_t rounded(size_t bytes)
     return (bytes + 255) / 256 * 256;
 }
 
-static size_t scratch(const amps_cuda_device *device, const amps_record *record)
+static size_t scratch(amps_cuda_device *device, const amps_record *record)
 {
     (void)device;
     const sizes size = sizes_of(record);

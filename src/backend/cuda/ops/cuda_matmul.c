@@ -53,7 +53,7 @@ static amps_gemm matmul_of(const amps_record *record)
     return gemm;
 }
 
-static size_t matmul_scratch(const amps_cuda_device *device, const amps_record *record)
+static size_t matmul_scratch(amps_cuda_device *device, const amps_record *record)
 {
     const amps_gemm gemm = matmul_of(record);
     return amps_cuda_gemm_scratch(device, &gemm);
@@ -105,7 +105,7 @@ static amps_gemm vector_of(const amps_record *record)
     return gemm;
 }
 
-static size_t vector_scratch(const amps_cuda_device *device, const amps_record *record)
+static size_t vector_scratch(amps_cuda_device *device, const amps_record *record)
 {
     const amps_gemm gemm = vector_of(record);
     return amps_cuda_gemm_scratch(device, &gemm);
@@ -155,7 +155,7 @@ static amps_gemm layer_of(const amps_record *record)
     return gemm;
 }
 
-static size_t layer_scratch(const amps_cuda_device *device, const amps_record *record)
+static size_t layer_scratch(amps_cuda_device *device, const amps_record *record)
 {
     const amps_gemm gemm = layer_of(record);
     return amps_cuda_gemm_scratch(device, &gemm);

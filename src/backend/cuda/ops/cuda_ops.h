@@ -73,7 +73,7 @@ typedef struct amps_gemm {
 void amps_gemm_set_left(amps_gemm *gemm, const amps_view *view, bool transpose);
 void amps_gemm_set_right(amps_gemm *gemm, const amps_view *view, bool transpose);
 
-size_t amps_cuda_gemm_scratch(const amps_cuda_device *device, const amps_gemm *gemm);
+size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm);
 anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm);
 /* Dense operands of the problem's sizes, as an explanation before any operand is known assumes them. */
 void amps_gemm_set_dense(amps_gemm *gemm, bool transpose_left, bool transpose_right);

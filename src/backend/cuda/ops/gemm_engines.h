@@ -18,4 +18,8 @@ typedef struct amps_gemm_launch {
 /* Up to 16 rows (or columns) and a large matrix: read once, at memory speed. */
 bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch);
 
+/* cuBLASLt; scratch of AMPS_LT_WORKSPACE_BYTES. */
+bool amps_gemm_vendor_can(amps_cuda_device *device, const amps_gemm *gemm);
+anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gemm);
+
 #endif /* AMPS_GEMM_ENGINES_H */
