@@ -9,6 +9,12 @@
 
 #include <stdint.h>
 
+#if defined(__cplusplus)
+#define AMPS_ALIGN_64 alignas(64)
+#else
+#define AMPS_ALIGN_64 _Alignas(64)
+#endif
+
 /* rows.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
 typedef struct amps_softmax_params {
     uint64_t source, result;
@@ -67,6 +73,24 @@ typedef struct amps_gemm_params {
     int32_t wide;   /* the result is f32 though the operands are narrower */
     uint64_t guard; /* address of a word: the kernel runs only while it is not 0; 0: always */
 } amps_gemm_params;
+
+/* gemm_split.cu: cuts the operands of a gemm into bf16 parts. */
+typedef struct amps_split_params {
+    uint64_t left, right, left_parts, right_parts;
+    uint64_t flag; /* a word that becomes 1 if a value cannot be cut */
+    int64_t left_row, left_column, right_row, right_column;
+    int64_t rows, columns, interior;
+    int64_t depth; /* interior rounded up to 64 */
+} amps_split_params;
+
+/* gemm_split.cu: multiplies the parts. The maps are CUtensorMap, which wants 64-byte alignment. */
+typedef struct amps_split_gemm_params {
+    AMPS_ALIGN_64 uint64_t left_map[16];
+    AMPS_ALIGN_64 uint64_t right_map[16];
+    amps_gemm_params gemm;
+    uint64_t flag;
+    int64_t depth;
+} amps_split_gemm_params;
 
 /* lora.cu: result = [addend] + [result] + scale * (source * down) * up. */
 typedef struct amps_lora_params {

@@ -72,11 +72,18 @@ static anymps_status emit_any(amps_cuda_emitter *out, const amps_gemm *gemm)
 
 /* ---- The choice ------------------------------------------------------------------------------- */
 
-typedef enum engine { ENGINE_NONE, ENGINE_SKINNY, ENGINE_VENDOR, ENGINE_ANY } engine;
+typedef enum engine { ENGINE_NONE, ENGINE_SKINNY, ENGINE_TENSOR, ENGINE_PARTS, ENGINE_VENDOR, ENGINE_ANY } engine;
 
 static bool is_empty(const amps_gemm *gemm)
 {
     return gemm->params.rows == 0 || gemm->params.columns == 0 || gemm->params.batch == 0;
+}
+
+/* Up to here mma.sync with small tiles is level with or ahead of cuBLASLt (measured on an H100). */
+static bool is_small(const amps_gemm *gemm)
+{
+    const amps_gemm_params *const p = &gemm->params;
+    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 400.0 * 400.0 * 400.0;
 }
 
 /* The first that takes the problem, in the order of measured speed (docs/performance.md, "CUDA"). */
@@ -89,8 +96,18 @@ static engine choose(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_
     if (own && amps_gemm_skinny(device, gemm, launch)) {
         return ENGINE_SKINNY;
     }
+    if (own && amps_gemm_parts_can(device, gemm)) {
+        return ENGINE_PARTS;
+    }
+    const bool tensor = own && amps_gemm_tensor(device, gemm, launch);
+    if (tensor && is_small(gemm)) {
+        return ENGINE_TENSOR;
+    }
     if (vendor && amps_gemm_vendor_can(device, gemm)) {
         return ENGINE_VENDOR;
+    }
+    if (tensor) {
+        return ENGINE_TENSOR;
     }
     return ENGINE_ANY;
 }
@@ -98,7 +115,11 @@ static engine choose(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_
 size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm)
 {
     amps_gemm_launch launch;
-    return choose(device, gemm, &launch) == ENGINE_VENDOR ? AMPS_LT_WORKSPACE_BYTES : 0;
+    switch (choose(device, gemm, &launch)) {
+    case ENGINE_PARTS: return amps_gemm_parts_scratch(gemm);
+    case ENGINE_VENDOR: return AMPS_LT_WORKSPACE_BYTES;
+    default: return 0;
+    }
 }
 
 anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
@@ -106,7 +127,9 @@ anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
     amps_gemm_launch launch;
     switch (choose(out->device, gemm, &launch)) {
     case ENGINE_NONE: return ANYMPS_OK;
-    case ENGINE_SKINNY: return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
+    case ENGINE_SKINNY:
+    case ENGINE_TENSOR: return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
+    case ENGINE_PARTS: return amps_gemm_parts_emit(out, gemm, emit_any);
     case ENGINE_VENDOR: return amps_gemm_vendor_emit(out, gemm);
     case ENGINE_ANY: break;
     }
@@ -121,8 +144,9 @@ anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *
     const engine found = choose(device, gemm, &launch);
     ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && found == ENGINE_ANY, ANYMPS_UNSUPPORTED,
                    "create: cuBLASLt is not installed or has no algorithm for this product");
-    static const char *const names[] = {"nothing to do", "own", "cuBLASLt", "own gemm_any"};
-    (void)snprintf(text, size, "%s%s%s", names[found], found == ENGINE_SKINNY ? " " : "",
-                   found == ENGINE_SKINNY ? launch.name : "");
+    static const char *const names[] = {"nothing to do", "own ", "own ", "own split_gemm (bf16 parts, f32 bound)", "cuBLASLt",
+                                        "own gemm_any"};
+    const bool named = found == ENGINE_SKINNY || found == ENGINE_TENSOR;
+    (void)snprintf(text, size, "%s%s", names[found], named ? launch.name : "");
     return ANYMPS_OK;
 }
