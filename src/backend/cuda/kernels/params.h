@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #if defined(__cplusplus)
-#define AMPS_ALIGN_64 alignas(64)
+#define AMPS_ALIGN_MAP alignas(128)
 #else
-#define AMPS_ALIGN_64 _Alignas(64)
+#define AMPS_ALIGN_MAP _Alignas(128)
 #endif
 
 /* rows.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
@@ -83,10 +83,10 @@ typedef struct amps_split_params {
     int64_t depth; /* interior rounded up to 64 */
 } amps_split_params;
 
-/* gemm_split.cu: multiplies the parts. The maps are CUtensorMap, which wants 64-byte alignment. */
+/* gemm_split.cu: multiplies the parts. The maps are CUtensorMap, which wants 128-byte alignment. */
 typedef struct amps_split_gemm_params {
-    AMPS_ALIGN_64 uint64_t left_map[16];
-    AMPS_ALIGN_64 uint64_t right_map[16];
+    AMPS_ALIGN_MAP uint64_t left_map[16];
+    AMPS_ALIGN_MAP uint64_t right_map[16];
     amps_gemm_params gemm;
     uint64_t flag;
     int64_t depth;

@@ -45,7 +45,7 @@ size_t amps_gemm_parts_scratch(const amps_gemm *gemm)
 /* Boxes of 64 of the interior, 128 rows, all three parts; what lies outside reads as zero. */
 static anymps_status make_map(uint64_t *map, uint64_t address, int64_t rows, int64_t depth)
 {
-    AMPS_ALIGN_64 CUtensorMap made;
+    CUtensorMap made;
     const cuuint64_t sizes[3] = {(cuuint64_t)depth, (cuuint64_t)rows, PARTS};
     const cuuint64_t steps[2] = {(cuuint64_t)depth * 2, (cuuint64_t)(rows * depth) * 2};
     const cuuint32_t box[3] = {CUT, TILE, PARTS}, ones[3] = {1, 1, 1};
