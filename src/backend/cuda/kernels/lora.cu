@@ -5,6 +5,9 @@
  * A block of 256 threads takes R rows and up to 1024 columns of the result. It makes its rows of source*down in
  * shared memory, 256 of the rank at a time, then each thread adds up to 4 columns. Blocks that share rows repeat
  * the first product: it is small (rank columns), and waiting for one another would cost more.
+ *
+ * On Hopper, for rank up to 256, a cluster takes R rows instead: each block multiplies its part of the inputs, all
+ * exchange their sums through shared memory, and each makes its part of the outputs.
  */
 #include "common.cuh"
 
@@ -146,11 +149,162 @@ template <typename T, int R> __device__ __forceinline__ void lora(const amps_lor
     }
 }
 
+/* ---- One cluster for R rows ------------------------------------------------------------------- */
+
+/*
+ * Adds V values over the lanes of a warp. In each step a lane hands half of its values to its partner and keeps the
+ * other half; in the end v[0] is the sum of value lane / (32/V).
+ */
+template <int V> __device__ inline void reduce_scatter(float (&v)[V])
+{
+    const int lane = threadIdx.x % 32;
+    int n = V;
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) {
+        if (n > 1) {
+            n /= 2;
+            const bool upper = (lane & step) != 0;
+#pragma unroll
+            for (int i = 0; i < V / 2; i++) {
+                if (i < n) {
+                    const float give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
+                    v[i] = keep + __shfl_xor_sync(0xffffffffu, give, step);
+                }
+            }
+        } else {
+            v[0] += __shfl_xor_sync(0xffffffffu, v[0], step);
+        }
+    }
+}
+
+template <typename T> __device__ inline void load_ranks(const amps_lora_params &p, const T *at, int64_t left, float *d)
+{
+    if (p.vector) {
+        constexpr int each = 16 / sizeof(T);
+#pragma unroll
+        for (int i = 0; i < 8; i += each) {
+            unpack<T, each>(at + i, d + i);
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            d[i] = i < left ? to_f32(at[i * p.down_column]) : 0.0f;
+        }
+    }
+}
+
+template <typename T, int R> __device__ __forceinline__ void lora_cluster(const amps_lora_params &p)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    __shared__ float part[THREADS / 32][R * 8], mine[R][RANKS], product[R][RANKS];
+    begin_kernel();
+    auto cluster = cooperative_groups::this_cluster();
+    const int blocks = cluster.num_blocks(), block = cluster.block_rank();
+    const int64_t groups = (p.rows + R - 1) / R, group = blockIdx.x / blocks, matrix = group / groups;
+    const int64_t row = (group - matrix * groups) * R;
+    const int rows = (int)min((int64_t)R, p.rows - row);
+    const int64_t inputs = (p.inputs + blocks - 1) / blocks, outputs = (p.outputs + blocks - 1) / blocks;
+    const int64_t k_end = min((block + 1) * inputs, p.inputs), j_end = min((block + 1) * outputs, p.outputs);
+    const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
+    const T *down = (const T *)p.down + matrix * p.down_matrix;
+    const T *up = (const T *)p.up + matrix * p.up_matrix;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    /* The first columns of `up` do not depend on anything: they travel while the rest is computed. */
+    float ahead[8];
+    const int64_t j0 = block * outputs + threadIdx.x;
+#pragma unroll
+    for (int q = 0; q < 8; q++) {
+        ahead[q] = j0 < j_end && q < p.rank ? to_f32(up[q * p.up_row + j0 * p.up_column]) : 0.0f;
+    }
+    for (int64_t q0 = 0; q0 < p.rank; q0 += 8) {
+        float sum[R * 8] = {};
+        for (int64_t k = block * inputs + threadIdx.x; k < k_end; k += THREADS) {
+            float d[8];
+            load_ranks<T>(p, down + k * p.down_row + q0 * p.down_column, p.rank - q0, d);
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                const float x = r < rows ? to_f32(source[r * p.source_row + k]) : 0.0f;
+#pragma unroll
+                for (int q = 0; q < 8; q++) {
+                    sum[r * 8 + q] = fmaf(x, d[q], sum[r * 8 + q]);
+                }
+            }
+        }
+        reduce_scatter<R * 8>(sum);
+        if (lane % (32 / (R * 8)) == 0) {
+            part[warp][lane / (32 / (R * 8))] = sum[0];
+        }
+        __syncthreads();
+        if (threadIdx.x < R * 8) {
+            float all = 0.0f;
+#pragma unroll
+            for (int w = 0; w < THREADS / 32; w++) {
+                all += part[w][threadIdx.x];
+            }
+            mine[threadIdx.x / 8][q0 + threadIdx.x % 8] = all;
+        }
+        __syncthreads();
+    }
+    cluster.sync();
+    for (int n = threadIdx.x; n < R * p.rank; n += THREADS) {
+        const int r = n / (int)p.rank, q = n % (int)p.rank;
+        float all = 0.0f;
+        for (int other = 0; other < blocks; other++) {
+            all += cluster.map_shared_rank(&mine[0][0], other)[r * RANKS + q];
+        }
+        product[r][q] = all;
+    }
+    cluster.sync(); /* nobody leaves while others read; also orders `product` */
+    for (int64_t j = j0; j < j_end; j += THREADS) {
+        float sum[R] = {};
+        const T *at = up + j * p.up_column;
+        if (j != j0) {
+#pragma unroll
+            for (int q = 0; q < 8; q++) {
+                ahead[q] = q < p.rank ? to_f32(at[q * p.up_row]) : 0.0f;
+            }
+        }
+#pragma unroll
+        for (int q = 0; q < 8; q++) {
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                sum[r] = fmaf(q < p.rank ? product[r][q] : 0.0f, ahead[q], sum[r]);
+            }
+        }
+#pragma unroll 8
+        for (int q = 8; q < p.rank; q++) {
+            const float u = to_f32(at[q * p.up_row]);
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                sum[r] = fmaf(product[r][q], u, sum[r]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            if (r < rows) {
+                T *to = (T *)p.result + matrix * p.result_matrix + (row + r) * p.result_row + j;
+                float y = p.scale * sum[r];
+                if (p.addend != 0) {
+                    y += ((const float *)p.addend)[(matrix * p.rows + row + r) * p.outputs + j];
+                }
+                *to = from_f32<T>(p.accumulate ? y + to_f32(*to) : y);
+            }
+        }
+    }
+#endif
+}
+
 #define LORA(type, name, r)                                                                        \
     extern "C" __global__ void __launch_bounds__(THREADS)                                          \
         lora_##name##_r##r(const __grid_constant__ amps_lora_params p)                             \
     {                                                                                              \
         lora<type, r>(p);                                                                          \
+    }
+#define CLUSTER(type, name, r)                                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+        lora_##name##_c##r(const __grid_constant__ amps_lora_params p)                             \
+    {                                                                                              \
+        lora_cluster<type, r>(p);                                                                  \
     }
 
 LORA(float, f32, 1)
@@ -159,3 +313,12 @@ LORA(f16, f16, 1)
 LORA(f16, f16, 4)
 LORA(bf16, bf16, 1)
 LORA(bf16, bf16, 4)
+CLUSTER(float, f32, 1)
+CLUSTER(float, f32, 2)
+CLUSTER(float, f32, 4)
+CLUSTER(f16, f16, 1)
+CLUSTER(f16, f16, 2)
+CLUSTER(f16, f16, 4)
+CLUSTER(bf16, bf16, 1)
+CLUSTER(bf16, bf16, 2)
+CLUSTER(bf16, bf16, 4)

@@ -105,6 +105,7 @@ typedef struct amps_lora_params {
     float scale;
     int32_t accumulate;
     int32_t outputs_per_block;
+    int32_t vector; /* rows of down start at 16 bytes and hold a multiple of 8 */
 } amps_lora_params;
 
 #endif /* AMPS_CUDA_PARAMS_H */

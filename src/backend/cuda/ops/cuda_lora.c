@@ -15,6 +15,13 @@ static const amps_cuda_function kernels[3][2] = {
     {AMPS_FN_lora_bf16_r1, AMPS_FN_lora_bf16_r4},
 };
 
+/* By type and rows a cluster: 1, 2, 4. */
+static const amps_cuda_function cluster_kernels[3][3] = {
+    {AMPS_FN_lora_f32_c1, AMPS_FN_lora_f32_c2, AMPS_FN_lora_f32_c4},
+    {AMPS_FN_lora_f16_c1, AMPS_FN_lora_f16_c2, AMPS_FN_lora_f16_c4},
+    {AMPS_FN_lora_bf16_c1, AMPS_FN_lora_bf16_c2, AMPS_FN_lora_bf16_c4},
+};
+
 enum { SOURCE, WEIGHTS, DOWN, UP, RESULT };
 enum { THREADS = 256, WIDEST = 1024 /* columns a block: as in lora.cu */, MANY_ROWS = 4 };
 
@@ -115,6 +122,28 @@ static amps_lora_params params_of(const amps_record *record, const sizes *size)
     };
 }
 
+enum { CLUSTER_RANKS = 256, CLUSTER_MOST = 8 };
+
+/* Blocks of a cluster so that each has about 256 inputs and outputs; rows of a cluster so that the device is full. */
+static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, int type)
+{
+    const int64_t wide = p->inputs > p->outputs ? p->inputs : p->outputs;
+    unsigned blocks = 1;
+    while (blocks < CLUSTER_MOST && (int64_t)blocks * THREADS < wide) {
+        blocks *= 2;
+    }
+    int which = 2;
+    int64_t groups = (p->rows + 3) / 4 * p->batch;
+    while (which > 0 && groups * blocks < out->device->multiprocessors * 3 / 4) {
+        which--;
+        groups = (p->rows + (1 << which) - 1) / (1 << which) * p->batch;
+    }
+    const int64_t pack = type == 0 ? 4 : 8;
+    p->vector = p->down_column == 1 && p->rank % 8 == 0 && p->down % 16 == 0 && p->down_row % pack == 0 && p->down_matrix % pack == 0;
+    const amps_cuda_shape shape = {.grid_x = (size_t)groups * blocks, .block_x = THREADS, .cluster_x = blocks};
+    return amps_cuda_launch(out, cluster_kernels[type][which], &shape, p);
+}
+
 static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
 {
     const anymps_lora_desc *const desc = record->desc;
@@ -130,6 +159,9 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     if (product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));
         ANYMPS_TRY(emit_product(out, record, &record->operands[DOWN], desc->transpose_down, size.rank, p.product));
+    }
+    if (p.product == 0 && size.rank <= CLUSTER_RANKS && out->device->has_sm90a) {
+        return emit_cluster(out, &p, amps_cuda_float_index(desc->dtype));
     }
     const bool few = size.rows * record->batch < 4 * (size_t)out->device->multiprocessors;
     const size_t groups = (few ? size.rows : (size.rows + MANY_ROWS - 1) / MANY_ROWS) * record->batch;
