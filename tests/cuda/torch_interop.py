@@ -111,6 +111,49 @@ def run():
     check(torch.ones(3, device="cuda").sum().item() == 3, "PyTorch still works after the device was released")
 
 
+def large_products():
+    """f32 products large enough for the tensor cores: error against double in units of 2^-24 of |left|*|right|, whose bound
+    is 2*interior; and values that cannot be cut into bf16 parts."""
+    device = P()
+    desc = DeviceDesc(ctypes.sizeof(DeviceDesc), b"cuda", 0, None)
+    must(lib.anymps_device_open(ctypes.byref(desc), ctypes.byref(device)), "device_open")
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+    def product(a, b):
+        out = torch.full((a.shape[0], b.shape[1]), float("nan"), device="cuda")
+        matrices = [take(device, t, -1)[0] for t in (a, b, out)]
+        torch.cuda.synchronize()
+        must(lib.anymps_matmul(None, *matrices), "matmul")
+        for matrix in matrices:
+            lib.anymps_matrix_release(matrix)
+        return out
+
+    def units(got, a, b):
+        exact, size = a.double() @ b.double(), a.abs().double() @ b.abs().double()
+        return ((got.double() - exact).abs() / size).max().item() * 2**24
+
+    def wide(m, n):
+        return torch.randn(m, n, device="cuda") * torch.exp2(torch.randint(-20, 20, (m, n), device="cuda").float())
+
+    for m, k, n in ((1024, 1024, 1024), (2048, 2048, 2048), (1000, 1111, 1030), (4096, 4096, 4096)):
+        for name, make in (("normal", lambda *s: torch.randn(*s, device="cuda")), ("uniform", lambda *s: torch.rand(*s, device="cuda")), ("wide", wide)):
+            a, b = make(m, k), make(k, n)
+            ours, theirs = units(product(a, b), a, b), units(a @ b, a, b)
+            print(f"f32 {m}x{n}x{k} {name:8s} error in 2^-24 units: ours {ours:8.2f}  cuBLAS {theirs:8.2f}  (bound {2 * k})")
+            check(ours <= 2 * k, f"{m}x{n}x{k} {name}: {ours} units")
+    a, b = torch.randn(1024, 1024, device="cuda"), torch.randn(1024, 1024, device="cuda")
+    for name, i, value in (("infinity", 3, float("inf")), ("NaN", 7, float("nan")), ("tiny", 9, 1e-37), ("huge", 11, 3e38)):
+        a[i] = torch.randn(1024, device="cuda") if name == "tiny" else a[i]
+        a[i, 5] = value
+        got, exact = product(a, b), (a.double() @ b.double()).float()
+        same = torch.isnan(got) == torch.isnan(exact)
+        close = torch.isclose(got, exact, rtol=1e-3, atol=1e-3, equal_nan=True)
+        check(same.all().item() and close.all().item(), f"{name}: other values than the plain product")
+        a[i] = torch.randn(1024, device="cuda")
+    lib.anymps_device_release(device)
+
+
 run()
+large_products()
 print("torch interop:", "all good" if failures == 0 else f"{failures} failures")
 sys.exit(failures != 0)
