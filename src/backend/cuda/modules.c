@@ -18,6 +18,9 @@ static const kernel_name kernel_names[AMPS_CUDA_FUNCTIONS] = {
 #undef AMPS_CUDA_KERNEL
 };
 
+/* What kernels with much dynamic shared memory may have of the static kind. */
+enum { STATIC_SHARED_BYTES = 1024 };
+
 /* Under the device's lock. Kernels that want more than 48 KiB of shared memory must be told so once. */
 static anymps_status find(amps_cuda_device *device, amps_cuda_function function, CUfunction *out)
 {
@@ -29,7 +32,8 @@ static anymps_status find(amps_cuda_device *device, amps_cuda_function function,
     CUfunction found = NULL;
     AMPS_CU_TRY(amps_cu.ModuleGetFunction(&found, *module, kernel->name), "prepare: cuModuleGetFunction");
     /* Refused by kernels whose static shared memory leaves less room; those never ask for more. */
-    (void)amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, device->shared_limit);
+    (void)amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                   device->shared_limit - STATIC_SHARED_BYTES);
     if (device->has_sm90a) {
         (void)amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1);
     }
