@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.h: the network recorded for one batch shape, as a command buffer that is committed again and again.
+ *
+ * A batch is sentences one after the other without padding, x [tokens × 384]; its shape is the list of their lengths.
+ * Attention sees each sentence as 12 matrices side by side in the rows of x (heads), so that no head is copied.
+ * Called by encoder.c.
+ */
+#ifndef MINILM_PLAN_H
+#define MINILM_PLAN_H
+
+#include "weights.h"
+
+/* A batch has at most this many tokens and sentences; scores [12·n × n] of all its sentences fit the room below. */
+enum { MINILM_BATCH_TOKENS = 1024, MINILM_BATCH_SENTENCES = 128 };
+enum { MINILM_SCORES = MINILM_HEADS * MINILM_MOST_TOKENS * MINILM_BATCH_TOKENS };
+
+/* Buffers that every plan uses, one plan at a time. */
+typedef struct workspace {
+    anymps_buffer *x;       /* tokens × width: the state that runs through the layers */
+    anymps_buffer *query, *key, *value, *context; /* tokens × width */
+    anymps_buffer *inner;   /* tokens × inner */
+    anymps_buffer *scores;  /* the sentences' scores, one after the other */
+    anymps_buffer *mean;    /* sentences × width, f32 */
+    anymps_buffer *ones;    /* width ones: left operand of the mean */
+    anymps_buffer *scale;   /* width numbers 1/sqrt(width), f32 */
+} workspace;
+
+/* Kernels: those whose sizes come from the operands once, those of a sentence length when it first appears. */
+typedef struct kernels {
+    anymps_kernel *dense, *dense_gelu, *softmax, *norm, *unit;
+    anymps_kernel *score[MINILM_MOST_TOKENS + 1];  /* by sentence length */
+    anymps_kernel *weigh[MINILM_MOST_TOKENS + 1];
+    anymps_kernel *mean[MINILM_MOST_TOKENS + 1];
+} kernels;
+
+typedef struct model {
+    anymps_device *device;
+    anymps_queue *queue;
+    anymps_dtype dtype; /* of weights and activations */
+    weights weights;
+    workspace room;
+    kernels kernels;
+} model;
+
+anymps_status model_prepare(model *m);
+void model_close(model *m);
+
+typedef struct plan {
+    size_t count; /* 0: free */
+    size_t tokens;
+    size_t lengths[MINILM_BATCH_SENTENCES];
+    anymps_command_buffer *commands;
+    uint64_t used; /* for replacing the one unused for longest */
+} plan;
+
+/* Records the network for sentences of these lengths. */
+anymps_status plan_record(model *m, const size_t *lengths, size_t count, plan *out);
+void plan_close(plan *p);
+
+#endif /* MINILM_PLAN_H */
