@@ -41,7 +41,7 @@ fuzz: setup ## Each fuzz target for SECONDS_EACH (600)
 
 test: check coverage ## check, and coverage
 
-bench: release ## Time every operator on every device; PEERS=1 beside other libraries
+bench: release ## Measure every operator against this machine's peaks; PEERS=1 beside other libraries
 	@build/release/cli/anymps bench $${PEERS:+--peers}
 
 lint: setup ## Include rules, exported names, formatting, clang-tidy

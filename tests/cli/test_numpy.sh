@@ -20,6 +20,21 @@ run matmul a.npy b.npy --transpose-right --dtype f32 -o ab.npy
 expect 0
 run matmul a.npy c.npy --dtype f32 -o ac.npy
 expect 0
+# The same from C, with both orders of the second file.
+if [ -n "${EXAMPLE:-}" ]; then
+    last="09_numpy"
+    "$EXAMPLE" a.npy b.npy ab_c.npy >out 2>err
+    code=$?
+    expect 0
+    says "ab_c.npy 67 x 45"
+    python3 -c 'import numpy; numpy.save("bf.npy", numpy.asfortranarray(numpy.load("b.npy")))'
+    "$EXAMPLE" a.npy bf.npy ab_f.npy >out 2>err
+    code=$?
+    expect 0
+else
+    cp ab.npy ab_c.npy
+    cp ab.npy ab_f.npy
+fi
 run matmul big.npy b.npy --transpose-right --operand-dtype f32 -o bigb.npy
 expect 0
 run matmul i.npy j.npy -o ij.npy
@@ -49,6 +64,8 @@ def product(name, left, right):
     check(name, left @ right, 2 * left.shape[1] * 2.0**-24 * (abs(left) @ abs(right)), numpy.float32)
 
 product("ab", load("a"), load("b").T)
+product("ab_c", load("a"), load("b").T)
+product("ab_f", load("a"), load("b").T)
 product("ac", load("a"), load("c"))
 product("bigb", load("big"), load("b").T)
 assert (load("ij") == load("i").astype(numpy.int32) @ load("j").astype(numpy.int32)).all()
