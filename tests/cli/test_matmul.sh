@@ -34,7 +34,7 @@ holds c.npy "f4 3x3 C: 17 22 27 22 29 36 27 36 45"
 # alpha, beta and the initial result, which stays as it was, also when repeated.
 npy make f4 2x2 i.npy 1 2 3 4
 npy fortran f4 2x2 if.npy 1 2 3 4
-run matmul a.npy b.npy --alpha 2 --beta -1 --initial i.npy -o c.npy --repeat 3
+run matmul a.npy b.npy --alpha 2 --beta -1 --initial i.npy -o c.npy --repeat 2
 expect 0
 holds c.npy "f4 2x2 C: 43 54 95 124"
 holds i.npy "f4 2x2 C: 1 2 3 4"
