@@ -41,7 +41,8 @@ static uint64_t now_ns(void)
 /* ${ANYMPS_MINILM}, or ${XDG_CACHE_HOME:-~/.cache}/anymps/minilm: where tools/get-minilm puts the model. */
 static void default_folder(char *room, size_t size)
 {
-    const char *const own = getenv("ANYMPS_MINILM"), *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
+    const char *const own = getenv("ANYMPS_MINILM"), *const cache = getenv("XDG_CACHE_HOME"),
+                      *const home = getenv("HOME");
     if (own != NULL && own[0] != '\0') {
         (void)snprintf(room, size, "%s", own);
     } else if (cache != NULL && cache[0] != '\0') {
@@ -80,7 +81,8 @@ static anymps_status open_model(encoder *e, const encoder_desc *desc, const char
     (void)snprintf(path, sizeof path, "%s/model.safetensors", folder);
     anymps_status status = open_devices(e, desc);
     status = status != ANYMPS_OK ? status : anymps_queue_create(e->model.device, &e->model.queue);
-    status = status != ANYMPS_OK ? status : weights_open(path, e->cpu, e->model.device, e->model.dtype, &e->model.weights);
+    status =
+        status != ANYMPS_OK ? status : weights_open(path, e->cpu, e->model.device, e->model.dtype, &e->model.weights);
     status = status != ANYMPS_OK ? status : model_prepare(&e->model);
     if (status != ANYMPS_OK) {
         (void)snprintf(why, WHY_BYTES, "%s", anymps_last_error()->message);
@@ -88,7 +90,8 @@ static anymps_status open_model(encoder *e, const encoder_desc *desc, const char
     }
     e->vocabulary = anymps_matrix_get_desc(e->model.weights.words).rows;
     if (tokenizer_size(e->tokens) > e->vocabulary) {
-        (void)snprintf(why, WHY_BYTES, "vocab.txt has %zu tokens, the model %zu", tokenizer_size(e->tokens), e->vocabulary);
+        (void)snprintf(why, WHY_BYTES, "vocab.txt has %zu tokens, the model %zu", tokenizer_size(e->tokens),
+                       e->vocabulary);
         return ANYMPS_SHAPE_MISMATCH;
     }
     return ANYMPS_OK;
@@ -238,7 +241,9 @@ static anymps_status run_batch(encoder *e, const item *items, size_t count, floa
     const uint64_t embedded = now_ns();
     status = status != ANYMPS_OK ? status : anymps_command_buffer_commit(p->commands);
     status = status != ANYMPS_OK ? status : anymps_command_buffer_wait(p->commands);
-    status = status != ANYMPS_OK ? status : anymps_buffer_read(e->model.room.mean, 0, means, count * MINILM_WIDTH * sizeof *means);
+    status = status != ANYMPS_OK
+                 ? status
+                 : anymps_buffer_read(e->model.room.mean, 0, means, count * MINILM_WIDTH * sizeof *means);
     if (status != ANYMPS_OK) {
         return status;
     }
@@ -295,7 +300,8 @@ static int32_t *tokenize(encoder *e, const sentence *sentences, size_t count, it
     size_t used = 0, room = 64 * count + MINILM_MOST_TOKENS;
     int32_t *ids = malloc(room * sizeof *ids);
     for (size_t i = 0; i < count && ids != NULL; i++) {
-        const size_t length = tokenizer_encode(e->tokens, sentences[i].text, sentences[i].length, buffer, MINILM_MOST_TOKENS);
+        const size_t length =
+            tokenizer_encode(e->tokens, sentences[i].text, sentences[i].length, buffer, MINILM_MOST_TOKENS);
         if (room - used < length) {
             room = 2 * room + length;
             int32_t *const larger = realloc(ids, room * sizeof *ids);

@@ -85,12 +85,13 @@ static float *read_golden(const char *folder, size_t count)
     anymps_matrix *matrix = NULL;
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     bool transposed = false;
-    float *const golden = calloc(count, MINILM_WIDTH * sizeof *golden);
+    float *const golden = calloc(count + 1, MINILM_WIDTH * sizeof *golden);
     desc.id = "cpu";
     (void)snprintf(path, sizeof path, "%s/embeddings.npy", folder);
-    const bool good = golden != NULL && anymps_file_open(path, &file) == ANYMPS_OK && anymps_device_open(&desc, &cpu) == ANYMPS_OK &&
-                      anymps_file_load_matrix(file, 0, cpu, NULL, &matrix, &transposed) == ANYMPS_OK &&
-                      anymps_matrix_get_desc(matrix).rows == count && anymps_matrix_get_desc(matrix).columns == MINILM_WIDTH;
+    const bool good =
+        golden != NULL && anymps_file_open(path, &file) == ANYMPS_OK && anymps_device_open(&desc, &cpu) == ANYMPS_OK &&
+        anymps_file_load_matrix(file, 0, cpu, NULL, &matrix, &transposed) == ANYMPS_OK &&
+        anymps_matrix_get_desc(matrix).rows == count && anymps_matrix_get_desc(matrix).columns == MINILM_WIDTH;
     if (good) {
         memcpy(golden, anymps_matrix_contents(matrix), count * MINILM_WIDTH * sizeof *golden);
     }
@@ -189,7 +190,8 @@ static int check_dtype(const encoder_desc *desc, const sentence *sentences, cons
 
 static const char *vocabulary_path(char *room, size_t size)
 {
-    const char *const own = getenv("ANYMPS_MINILM"), *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
+    const char *const own = getenv("ANYMPS_MINILM"), *const cache = getenv("XDG_CACHE_HOME"),
+                      *const home = getenv("HOME");
     if (own != NULL && own[0] != '\0') {
         (void)snprintf(room, size, "%s/vocab.txt", own);
     } else if (cache != NULL && cache[0] != '\0') {

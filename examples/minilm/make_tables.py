@@ -18,6 +18,7 @@ HEAD = """/* SPDX-License-Identifier: Apache-2.0 */
  * unicode_tables.h: what the uncased BERT normalizer does to each character; for tokenizer.c only.
  * Written by make_tables.py from the reference tokenizer's behaviour; a table, hence its length.
  */
+/* clang-format off */
 #ifndef MINILM_UNICODE_TABLES_H
 #define MINILM_UNICODE_TABLES_H
 

@@ -237,7 +237,8 @@ static void print_hits(const options *o, const lines *l, const hit *hits, size_t
             print_json_text(s->text, without_return(s));
             printf("}");
         } else {
-            printf("%.4f %6zu: %.*s\n", (double)hits[i].similarity, l->numbers[hits[i].line], (int)without_return(s), s->text);
+            printf("%.4f %6zu: %.*s\n", (double)hits[i].similarity, l->numbers[hits[i].line], (int)without_return(s),
+                   s->text);
         }
     }
     if (o->json) {
@@ -270,7 +271,8 @@ static anymps_status write_rows(const options *o, encoder *e, float *embeddings,
     anymps_buffer *buffer = NULL;
     anymps_matrix *matrix = NULL;
     const size_t bytes = count * MINILM_WIDTH * sizeof *embeddings;
-    anymps_status status = anymps_buffer_create_with_bytes(encoder_device(e), embeddings, bytes, ANYMPS_STORAGE_SHARED, &buffer);
+    anymps_status status =
+        anymps_buffer_create_with_bytes(encoder_device(e), embeddings, bytes, ANYMPS_STORAGE_SHARED, &buffer);
     status = status != ANYMPS_OK ? status : anymps_matrix_create(buffer, 0, &desc, &matrix);
     status = status != ANYMPS_OK ? status : anymps_npy_write(o->embed, matrix);
     anymps_matrix_release(matrix);
@@ -285,9 +287,11 @@ static void print_times(const encoder *e, size_t count)
     if (anymps_device_get_properties(encoder_device(e), &p) != ANYMPS_OK) {
         return;
     }
-    fprintf(stderr, "%s (%s): %zu sentences, %zu tokens; load %.1f ms, tokens %.1f ms, record %.1f ms, run %.1f ms; %zu commits of %zu recordings\n",
-            p.id, p.architecture, count, t.tokens, (double)t.load_ns * 1e-6, (double)t.tokens_ns * 1e-6, (double)t.encode_ns * 1e-6,
-            (double)t.run_ns * 1e-6, t.commits, t.plans);
+    fprintf(stderr,
+            "%s (%s): %zu sentences, %zu tokens; load %.1f ms, tokens %.1f ms, record %.1f ms, run %.1f ms; %zu "
+            "commits of %zu recordings\n",
+            p.id, p.architecture, count, t.tokens, (double)t.load_ns * 1e-6, (double)t.tokens_ns * 1e-6,
+            (double)t.encode_ns * 1e-6, (double)t.run_ns * 1e-6, t.commits, t.plans);
 }
 
 static bool answer(const options *o, encoder *e, lines *l)

@@ -30,8 +30,8 @@ static anymps_status make_constants(model *m)
         scale[i] = 1.0f / sqrtf((float)MINILM_WIDTH);
     }
     const bool wide = m->dtype == ANYMPS_DTYPE_F32;
-    TRY(anymps_buffer_create_with_bytes(m->device, wide ? (const void *)ones : narrow_ones, wide ? sizeof ones : sizeof narrow_ones,
-                                        ANYMPS_STORAGE_SHARED, &m->room.ones));
+    TRY(anymps_buffer_create_with_bytes(m->device, wide ? (const void *)ones : narrow_ones,
+                                        wide ? sizeof ones : sizeof narrow_ones, ANYMPS_STORAGE_SHARED, &m->room.ones));
     return anymps_buffer_create_with_bytes(m->device, scale, sizeof scale, ANYMPS_STORAGE_SHARED, &m->room.scale);
 }
 
@@ -46,7 +46,8 @@ static anymps_status make_workspace(model *m)
     TRY(make_buffer(m, wide, &r->context));
     TRY(make_buffer(m, (size_t)MINILM_BATCH_TOKENS * MINILM_INNER, &r->inner));
     TRY(make_buffer(m, MINILM_SCORES, &r->scores));
-    TRY(anymps_buffer_create(m->device, sizeof(float) * MINILM_BATCH_SENTENCES * MINILM_WIDTH, ANYMPS_STORAGE_SHARED, &r->mean));
+    TRY(anymps_buffer_create(m->device, sizeof(float) * MINILM_BATCH_SENTENCES * MINILM_WIDTH, ANYMPS_STORAGE_SHARED,
+                             &r->mean));
     return make_constants(m);
 }
 
@@ -79,8 +80,8 @@ static anymps_status make_kernels(model *m)
     return anymps_rms_norm_create(m->device, &layer_norm, &m->kernels.unit);
 }
 
-static anymps_status make_product(const model *m, size_t rows, size_t columns, size_t interior, bool transpose_right, double alpha,
-                                  anymps_dtype result, anymps_kernel **kernel)
+static anymps_status make_product(const model *m, size_t rows, size_t columns, size_t interior, bool transpose_right,
+                                  double alpha, anymps_dtype result, anymps_kernel **kernel)
 {
     anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
     if (*kernel != NULL) {
@@ -115,7 +116,8 @@ void model_close(model *m)
 {
     anymps_buffer *const buffers[] = {m->room.x,     m->room.query,  m->room.key,  m->room.value, m->room.context,
                                       m->room.inner, m->room.scores, m->room.mean, m->room.ones,  m->room.scale};
-    anymps_kernel *const fixed[] = {m->kernels.dense, m->kernels.dense_gelu, m->kernels.softmax, m->kernels.norm, m->kernels.unit};
+    anymps_kernel *const fixed[] = {m->kernels.dense, m->kernels.dense_gelu, m->kernels.softmax, m->kernels.norm,
+                                    m->kernels.unit};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
         anymps_buffer_release(buffers[i]);
     }
@@ -148,7 +150,8 @@ static anymps_status view(anymps_buffer *buffer, anymps_dtype dtype, size_t firs
 }
 
 /* The rows of one sentence as 12 matrices side by side, n × 32 each. */
-static anymps_status view_heads(anymps_buffer *buffer, anymps_dtype dtype, size_t first_row, size_t rows, anymps_matrix **matrix)
+static anymps_status view_heads(anymps_buffer *buffer, anymps_dtype dtype, size_t first_row, size_t rows,
+                                anymps_matrix **matrix)
 {
     const size_t element = anymps_dtype_bytes(dtype);
     anymps_matrix_desc desc = anymps_matrix_desc_make(rows, MINILM_HEAD, dtype);
@@ -166,7 +169,8 @@ static anymps_status view_scores(const model *m, size_t first, size_t n, anymps_
     return anymps_matrix_create(m->room.scores, first * anymps_dtype_bytes(m->dtype), &desc, matrix);
 }
 
-static anymps_status encode_dense(anymps_kernel *kernel, plan *p, anymps_matrix *source, const dense *d, anymps_matrix *result)
+static anymps_status encode_dense(anymps_kernel *kernel, plan *p, anymps_matrix *source, const dense *d,
+                                  anymps_matrix *result)
 {
     return anymps_fully_connected_encode(kernel, p->commands, source, d->weight, d->bias, NULL, result, NULL);
 }
@@ -187,9 +191,12 @@ static anymps_status encode_heads(model *m, plan *p, size_t row, size_t n, size_
     status = status != ANYMPS_OK ? status : view_heads(m->room.value, type, row, n, &value);
     status = status != ANYMPS_OK ? status : view_heads(m->room.context, type, row, n, &context);
     status = status != ANYMPS_OK ? status : view_scores(m, first_score, n, &scores);
-    status = status != ANYMPS_OK ? status : anymps_matmul_encode(m->kernels.score[n], p->commands, query, key, scores, NULL);
-    status = status != ANYMPS_OK ? status : anymps_softmax_encode(m->kernels.softmax, p->commands, scores, scores, NULL);
-    status = status != ANYMPS_OK ? status : anymps_matmul_encode(m->kernels.weigh[n], p->commands, scores, value, context, NULL);
+    status =
+        status != ANYMPS_OK ? status : anymps_matmul_encode(m->kernels.score[n], p->commands, query, key, scores, NULL);
+    status =
+        status != ANYMPS_OK ? status : anymps_softmax_encode(m->kernels.softmax, p->commands, scores, scores, NULL);
+    status = status != ANYMPS_OK ? status
+                                 : anymps_matmul_encode(m->kernels.weigh[n], p->commands, scores, value, context, NULL);
     anymps_matrix_release(query);
     anymps_matrix_release(key);
     anymps_matrix_release(value);
@@ -249,7 +256,9 @@ static anymps_status encode_pooling(model *m, plan *p)
     }
     anymps_status status = view(m->room.mean, ANYMPS_DTYPE_F32, 0, p->count, MINILM_WIDTH, &mean);
     status = status != ANYMPS_OK ? status : anymps_vector_create(m->room.scale, 0, &desc, &scale);
-    status = status != ANYMPS_OK ? status : anymps_rms_norm_encode(m->kernels.unit, p->commands, mean, NULL, scale, NULL, mean, NULL);
+    status = status != ANYMPS_OK
+                 ? status
+                 : anymps_rms_norm_encode(m->kernels.unit, p->commands, mean, NULL, scale, NULL, mean, NULL);
     anymps_matrix_release(mean);
     anymps_vector_release(scale);
     return status;

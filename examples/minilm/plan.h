@@ -17,19 +17,19 @@ enum { MINILM_SCORES = MINILM_HEADS * MINILM_MOST_TOKENS * MINILM_BATCH_TOKENS }
 
 /* Buffers that every plan uses, one plan at a time. */
 typedef struct workspace {
-    anymps_buffer *x;       /* tokens × width: the state that runs through the layers */
+    anymps_buffer *x;                             /* tokens × width: the state that runs through the layers */
     anymps_buffer *query, *key, *value, *context; /* tokens × width */
-    anymps_buffer *inner;   /* tokens × inner */
-    anymps_buffer *scores;  /* the sentences' scores, one after the other */
-    anymps_buffer *mean;    /* sentences × width, f32 */
-    anymps_buffer *ones;    /* width ones: left operand of the mean */
-    anymps_buffer *scale;   /* width numbers 1/sqrt(width), f32 */
+    anymps_buffer *inner;                         /* tokens × inner */
+    anymps_buffer *scores;                        /* the sentences' scores, one after the other */
+    anymps_buffer *mean;                          /* sentences × width, f32 */
+    anymps_buffer *ones;                          /* width ones: left operand of the mean */
+    anymps_buffer *scale;                         /* width numbers 1/sqrt(width), f32 */
 } workspace;
 
 /* Kernels: those whose sizes come from the operands once, those of a sentence length when it first appears. */
 typedef struct kernels {
     anymps_kernel *dense, *dense_gelu, *softmax, *norm, *unit;
-    anymps_kernel *score[MINILM_MOST_TOKENS + 1];  /* by sentence length */
+    anymps_kernel *score[MINILM_MOST_TOKENS + 1]; /* by sentence length */
     anymps_kernel *weigh[MINILM_MOST_TOKENS + 1];
     anymps_kernel *mean[MINILM_MOST_TOKENS + 1];
 } kernels;

@@ -52,7 +52,8 @@ static int32_t find(const tokenizer *t, bool inside, const char *text, size_t le
     const size_t skip = inside ? 2 : 0;
     for (size_t i = (size_t)hash(inside, text, length) & t->mask; t->slots[i].text != NULL; i = (i + 1) & t->mask) {
         const slot *const s = &t->slots[i];
-        if (s->length == length + skip && memcmp(s->text, "##", skip) == 0 && memcmp(s->text + skip, text, length) == 0) {
+        if (s->length == length + skip && memcmp(s->text, "##", skip) == 0 &&
+            memcmp(s->text + skip, text, length) == 0) {
             return s->id;
         }
     }
@@ -160,7 +161,11 @@ size_t tokenizer_size(const tokenizer *t)
 static uint32_t decode(const unsigned char *s, size_t left, size_t *bytes)
 {
     const unsigned lead = s[0];
-    const size_t more = lead < 0x80 ? 0 : lead >= 0xc2 && lead < 0xe0 ? 1 : (lead & 0xf0) == 0xe0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : 4;
+    const size_t more = lead < 0x80                   ? 0
+                        : lead >= 0xc2 && lead < 0xe0 ? 1
+                        : (lead & 0xf0) == 0xe0       ? 2
+                        : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                      : 4;
     *bytes = 1;
     if (more == 0) {
         return lead;

@@ -207,14 +207,16 @@ static void delete_versioned(struct DLManagedTensorVersioned *self)
 }
 
 /* A matrix or vector to hand out. Sizes and distances in elements, slowest first. */
-typedef struct export {
+typedef struct export
+{
     anymps_buffer *buffer;
     size_t offset_bytes;
     anymps_dtype dtype;
     int32_t rank;
     size_t shape[3];
     size_t strides[3];
-} export;
+}
+export;
 
 static export export_matrix(const anymps_matrix *matrix)
 {
@@ -258,7 +260,8 @@ static export export_vector(const anymps_vector *vector)
 static amps_dl_device export_device(const anymps_buffer *buffer)
 {
     anymps_device_properties p = ANYMPS_DEVICE_PROPERTIES_INIT;
-    if (anymps_device_get_properties(anymps_buffer_device(buffer), &p) != ANYMPS_OK || p.backend == ANYMPS_BACKEND_CPU) {
+    if (anymps_device_get_properties(anymps_buffer_device(buffer), &p) != ANYMPS_OK ||
+        p.backend == ANYMPS_BACKEND_CPU) {
         return (amps_dl_device){AMPS_DL_CPU, 0};
     }
     return (amps_dl_device){p.backend == ANYMPS_BACKEND_CUDA ? AMPS_DL_CUDA : AMPS_DL_METAL,
@@ -271,7 +274,8 @@ static anymps_status fill(const char *operation, const export *e, struct DLTenso
     bool empty = false;
     for (int32_t i = 0; i < e->rank; i++) {
         ANYMPS_FAIL_IF(e->shape[i] > INT64_MAX || e->strides[i] > INT64_MAX, ANYMPS_INVALID_ARGUMENT,
-                       "%s: %zu elements in dimension %d are more than a tensor can say", operation, e->shape[i], (int)i);
+                       "%s: %zu elements in dimension %d are more than a tensor can say", operation, e->shape[i],
+                       (int)i);
         keep->shape[i] = (int64_t)e->shape[i];
         keep->strides[i] = (int64_t)e->strides[i];
         empty = empty || e->shape[i] == 0;
@@ -280,7 +284,9 @@ static anymps_status fill(const char *operation, const export *e, struct DLTenso
     unsigned char *const native = anymps_buffer_native(e->buffer);
     const bool by_object = device.type == AMPS_DL_METAL; /* memory is an object there: the offset stays one */
     *tensor = (struct DLTensor){
-        .data = empty ? NULL : by_object ? native : native + e->offset_bytes,
+        .data = empty       ? NULL
+                : by_object ? native
+                            : native + e->offset_bytes,
         .device = device,
         .ndim = e->rank,
         .dtype = amps_tensor_dtype(e->dtype),
@@ -312,7 +318,8 @@ static anymps_status hand_out(const char *operation, const export *e, struct DLM
     return ANYMPS_OK;
 }
 
-static anymps_status hand_out_versioned(const char *operation, const export *e, struct DLManagedTensorVersioned **tensor)
+static anymps_status hand_out_versioned(const char *operation, const export *e,
+                                        struct DLManagedTensorVersioned **tensor)
 {
     versioned_export *const made = amps_calloc(1, sizeof *made);
     if (made == NULL) {

@@ -103,8 +103,8 @@ static anymps_status copy_desc(const char *operation, void *copy, size_t size, c
 static anymps_status run_matmul(operands *o, anymps_matmul_desc *desc, const struct DLTensor *left,
                                 const struct DLTensor *right, const struct DLTensor *result)
 {
-    anymps_matrix *l, *r, *out;
-    bool left_transposed, right_transposed;
+    anymps_matrix *l = NULL, *r = NULL, *out = NULL;
+    bool left_transposed = false, right_transposed = false;
     ANYMPS_TRY(take_matrix(o, "left", left, READ, &left_transposed, &l));
     ANYMPS_TRY(take_matrix(o, "right", right, READ, &right_transposed, &r));
     ANYMPS_TRY(take_matrix(o, "result", result, WRITE, NULL, &out));
@@ -130,9 +130,9 @@ anymps_status anymps_matmul_tensors(anymps_device *device, const anymps_matmul_d
 static anymps_status run_matrix_vector(operands *o, anymps_matrix_vector_desc *desc, const struct DLTensor *matrix,
                                        const struct DLTensor *vector, const struct DLTensor *result)
 {
-    anymps_matrix *m;
-    anymps_vector *v, *out;
-    bool transposed;
+    anymps_matrix *m = NULL;
+    anymps_vector *v = NULL, *out = NULL;
+    bool transposed = false;
     ANYMPS_TRY(take_matrix(o, "matrix", matrix, READ, &transposed, &m));
     ANYMPS_TRY(take_vector(o, vector, READ, &v));
     ANYMPS_TRY(take_vector(o, result, WRITE, &out));
@@ -158,10 +158,11 @@ anymps_status anymps_matrix_vector_tensors(anymps_device *device, const anymps_m
 /* ---- neuron, fully_connected ------------------------------------------------------------------- */
 
 static anymps_status run_neuron(operands *o, const anymps_neuron_desc *desc, const struct DLTensor *source,
-                                const struct DLTensor *bias, const struct DLTensor *prelu, const struct DLTensor *result)
+                                const struct DLTensor *bias, const struct DLTensor *prelu,
+                                const struct DLTensor *result)
 {
-    anymps_matrix *s, *out;
-    anymps_vector *b, *p;
+    anymps_matrix *s = NULL, *out = NULL;
+    anymps_vector *b = NULL, *p = NULL;
     ANYMPS_TRY(take_matrix(o, "source", source, READ, NULL, &s));
     ANYMPS_TRY(take_vector(o, bias, READ, &b));
     ANYMPS_TRY(take_vector(o, prelu, READ, &p));
@@ -169,9 +170,9 @@ static anymps_status run_neuron(operands *o, const anymps_neuron_desc *desc, con
     return anymps_neuron(desc, s, b, p, out);
 }
 
-anymps_status anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc, const struct DLTensor *source,
-                                    const struct DLTensor *bias, const struct DLTensor *prelu,
-                                    const struct DLTensor *result)
+anymps_status anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc,
+                                    const struct DLTensor *source, const struct DLTensor *bias,
+                                    const struct DLTensor *prelu, const struct DLTensor *result)
 {
     operands o = {.device = device, .operation = "neuron"};
     ANYMPS_TRY(need(o.operation, "source", source));
@@ -185,9 +186,9 @@ static anymps_status run_fully_connected(operands *o, anymps_fully_connected_des
                                          const struct DLTensor *weights, const struct DLTensor *bias,
                                          const struct DLTensor *prelu, const struct DLTensor *result)
 {
-    anymps_matrix *s, *w, *out;
-    anymps_vector *b, *p;
-    bool transposed;
+    anymps_matrix *s = NULL, *w = NULL, *out = NULL;
+    anymps_vector *b = NULL, *p = NULL;
+    bool transposed = false;
     ANYMPS_TRY(take_matrix(o, "source", source, READ, NULL, &s));
     ANYMPS_TRY(take_matrix(o, "weights", weights, READ, &transposed, &w));
     ANYMPS_TRY(take_vector(o, bias, READ, &b));
@@ -220,7 +221,7 @@ typedef anymps_status (*softmax_call)(const anymps_softmax_desc *desc, anymps_ma
 static anymps_status softmax_tensors(operands *o, softmax_call call, const anymps_softmax_desc *desc,
                                      const struct DLTensor *source, const struct DLTensor *result)
 {
-    anymps_matrix *s, *out;
+    anymps_matrix *s = NULL, *out = NULL;
     ANYMPS_TRY(need(o->operation, "source", source));
     ANYMPS_TRY(need(o->operation, "result", result));
     ANYMPS_TRY(take_matrix(o, "source", source, READ, NULL, &s));
@@ -257,8 +258,8 @@ typedef struct norm_tensors {
 
 static anymps_status run_norm(operands *o, norm_call call, const anymps_norm_desc *desc, const norm_tensors *t)
 {
-    anymps_matrix *s, *r, *out;
-    anymps_vector *w, *b;
+    anymps_matrix *s = NULL, *r = NULL, *out = NULL;
+    anymps_vector *w = NULL, *b = NULL;
     ANYMPS_TRY(need(o->operation, "source", t->source));
     ANYMPS_TRY(need(o->operation, "result", t->result));
     ANYMPS_TRY(take_matrix(o, "source", t->source, READ, NULL, &s));
@@ -269,9 +270,10 @@ static anymps_status run_norm(operands *o, norm_call call, const anymps_norm_des
     return call(desc, s, r, w, b, out);
 }
 
-anymps_status anymps_rms_norm_tensors(anymps_device *device, const anymps_norm_desc *desc, const struct DLTensor *source,
-                                      const struct DLTensor *residual, const struct DLTensor *weight,
-                                      const struct DLTensor *bias, const struct DLTensor *result)
+anymps_status anymps_rms_norm_tensors(anymps_device *device, const anymps_norm_desc *desc,
+                                      const struct DLTensor *source, const struct DLTensor *residual,
+                                      const struct DLTensor *weight, const struct DLTensor *bias,
+                                      const struct DLTensor *result)
 {
     operands o = {.device = device, .operation = "rms_norm"};
     const anymps_status status =
@@ -298,8 +300,8 @@ static anymps_status run_lora(operands *o, anymps_lora_desc *desc, const struct 
                               const struct DLTensor *weights, const struct DLTensor *down, const struct DLTensor *up,
                               const struct DLTensor *result)
 {
-    anymps_matrix *s, *w, *d, *u, *out;
-    bool weights_transposed = false, down_transposed, up_transposed;
+    anymps_matrix *s = NULL, *w = NULL, *d = NULL, *u = NULL, *out = NULL;
+    bool weights_transposed = false, down_transposed = false, up_transposed = false;
     ANYMPS_TRY(take_matrix(o, "source", source, READ, NULL, &s));
     ANYMPS_TRY(take_matrix(o, "weights", weights, READ, &weights_transposed, &w));
     ANYMPS_TRY(take_matrix(o, "down", down, READ, &down_transposed, &d));

@@ -20,10 +20,12 @@ static const struct {
     uint8_t bits;
     anymps_dtype dtype;
 } types[] = {
-    {AMPS_DL_FLOAT, 16, ANYMPS_DTYPE_F16}, {AMPS_DL_FLOAT, 32, ANYMPS_DTYPE_F32},   {AMPS_DL_FLOAT, 64, ANYMPS_DTYPE_F64},
-    {AMPS_DL_INT, 8, ANYMPS_DTYPE_I8},     {AMPS_DL_INT, 16, ANYMPS_DTYPE_I16},     {AMPS_DL_INT, 32, ANYMPS_DTYPE_I32},
-    {AMPS_DL_INT, 64, ANYMPS_DTYPE_I64},   {AMPS_DL_UINT, 8, ANYMPS_DTYPE_U8},      {AMPS_DL_UINT, 16, ANYMPS_DTYPE_U16},
-    {AMPS_DL_UINT, 32, ANYMPS_DTYPE_U32},  {AMPS_DL_UINT, 64, ANYMPS_DTYPE_U64},    {AMPS_DL_BFLOAT, 16, ANYMPS_DTYPE_BF16},
+    {AMPS_DL_FLOAT, 16, ANYMPS_DTYPE_F16}, {AMPS_DL_FLOAT, 32, ANYMPS_DTYPE_F32},
+    {AMPS_DL_FLOAT, 64, ANYMPS_DTYPE_F64}, {AMPS_DL_INT, 8, ANYMPS_DTYPE_I8},
+    {AMPS_DL_INT, 16, ANYMPS_DTYPE_I16},   {AMPS_DL_INT, 32, ANYMPS_DTYPE_I32},
+    {AMPS_DL_INT, 64, ANYMPS_DTYPE_I64},   {AMPS_DL_UINT, 8, ANYMPS_DTYPE_U8},
+    {AMPS_DL_UINT, 16, ANYMPS_DTYPE_U16},  {AMPS_DL_UINT, 32, ANYMPS_DTYPE_U32},
+    {AMPS_DL_UINT, 64, ANYMPS_DTYPE_U64},  {AMPS_DL_BFLOAT, 16, ANYMPS_DTYPE_BF16},
     {AMPS_DL_BOOL, 8, ANYMPS_DTYPE_BOOL},
 };
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };
@@ -73,8 +75,8 @@ static anymps_status read_sizes(const char *operation, const struct DLTensor *te
     l->rank = (size_t)tensor->ndim;
     l->empty = false;
     for (size_t i = 0; i < l->rank; i++) {
-        ANYMPS_FAIL_IF(tensor->shape[i] < 0, ANYMPS_INVALID_ARGUMENT, "%s: dimension %zu has %lld elements", operation, i,
-                       (long long)tensor->shape[i]);
+        ANYMPS_FAIL_IF(tensor->shape[i] < 0, ANYMPS_INVALID_ARGUMENT, "%s: dimension %zu has %lld elements", operation,
+                       i, (long long)tensor->shape[i]);
         l->size[i] = (size_t)tensor->shape[i];
         l->empty = l->empty || l->size[i] == 0;
     }
@@ -100,9 +102,10 @@ static anymps_status read_strides(const char *operation, const struct DLTensor *
 
 static anymps_status refuse_strides(const char *operation, const layout *l)
 {
-    return amps_fail(ANYMPS_SHAPE_MISMATCH, "%s: strides %zu, %zu, %zu of shape %zu, %zu, %zu are no matrix: make the tensor contiguous",
-                     operation, l->stride[0], l->rank > 1 ? l->stride[1] : 0, l->rank > 2 ? l->stride[2] : 0, l->size[0],
-                     l->rank > 1 ? l->size[1] : 0, l->rank > 2 ? l->size[2] : 0);
+    return amps_fail(ANYMPS_SHAPE_MISMATCH,
+                     "%s: strides %zu, %zu, %zu of shape %zu, %zu, %zu are no matrix: make the tensor contiguous",
+                     operation, l->stride[0], l->rank > 1 ? l->stride[1] : 0, l->rank > 2 ? l->stride[2] : 0,
+                     l->size[0], l->rank > 1 ? l->size[1] : 0, l->rank > 2 ? l->size[2] : 0);
 }
 
 /* Distances of rows and matrices, in elements. */
@@ -165,7 +168,8 @@ static anymps_status place_batch(const char *operation, const layout *l, anymps_
     const size_t row = r > 1 ? l->stride[1] : b > 1 ? l->stride[0] : c; /* one row each: rows of one matrix */
     size_t stacked, beside;
     const bool rows_fit = row >= c;
-    const bool one_after_other = b == 1 || (amps_mul(r, row, &stacked) && l->stride[0] >= stacked && l->stride[0] % row == 0);
+    const bool one_after_other =
+        b == 1 || (amps_mul(r, row, &stacked) && l->stride[0] >= stacked && l->stride[0] % row == 0);
     const bool side_by_side = b > 1 && l->stride[0] >= c && amps_mul(b, l->stride[0], &beside) && beside <= row;
     if (!rows_fit || !(one_after_other || side_by_side)) {
         return refuse_strides(operation, l);
@@ -302,8 +306,8 @@ anymps_status amps_tensor_expect_vector(const amps_tensor *tensor)
     const anymps_dlpack_info *const info = &tensor->info;
     ANYMPS_FAIL_IF(info->matrices > 1, ANYMPS_SHAPE_MISMATCH,
                    "%s: the tensor has 3 dimensions, a vector 1, several vectors 2: reshape it", tensor->operation);
-    ANYMPS_FAIL_IF(info->transposed, ANYMPS_SHAPE_MISMATCH, "%s: vectors must lie one after the other: make the tensor contiguous",
-                   tensor->operation);
+    ANYMPS_FAIL_IF(info->transposed, ANYMPS_SHAPE_MISMATCH,
+                   "%s: vectors must lie one after the other: make the tensor contiguous", tensor->operation);
     ANYMPS_FAIL_IF(!info->is_vector && info->rows == 0, ANYMPS_SHAPE_MISMATCH, "%s: 0 vectors", tensor->operation);
     return ANYMPS_OK;
 }

@@ -108,7 +108,8 @@ static number real_number(double value)
 static number signed_number(int64_t value)
 {
     const bool negative = value < 0;
-    return (number){.integer = true, .negative = negative, .magnitude = negative ? 0 - (uint64_t)value : (uint64_t)value};
+    return (number){
+        .integer = true, .negative = negative, .magnitude = negative ? 0 - (uint64_t)value : (uint64_t)value};
 }
 
 static int64_t sign_extend(uint64_t raw, size_t bits)
@@ -189,7 +190,8 @@ static uint64_t encode(anymps_dtype dtype, number n)
     case ANYMPS_DTYPE_BF16: return narrow(n.integer ? sticky_double(n) : n.real, bf16_format);
     case ANYMPS_DTYPE_F32: return as_f32_bits(n);
     case ANYMPS_DTYPE_F64: return double_bits(as_f64(n));
-    case ANYMPS_DTYPE_BOOL: return (n.integer ? n.magnitude != 0 : n.real < 0.0 || n.real > 0.0 || isnan(n.real)) ? 1 : 0;
+    case ANYMPS_DTYPE_BOOL:
+        return (n.integer ? n.magnitude != 0 : n.real < 0.0 || n.real > 0.0 || isnan(n.real)) ? 1 : 0;
     case ANYMPS_DTYPE_I8:
     case ANYMPS_DTYPE_I16:
     case ANYMPS_DTYPE_I32:
@@ -235,8 +237,7 @@ static void bf16_to_f32(const unsigned char *source, unsigned char *result, size
     }
 }
 
-void amps_convert(anymps_dtype from, bool swapped, const void *source, anymps_dtype to, void *result,
-                  size_t count)
+void amps_convert(anymps_dtype from, bool swapped, const void *source, anymps_dtype to, void *result, size_t count)
 {
     const unsigned char *const in = source;
     unsigned char *const out = result;

@@ -12,7 +12,6 @@
 #include <anymps/base.h>
 
 /* `swapped`: the source has the other byte order. No alignment is needed; the ranges do not overlap. */
-void amps_convert(anymps_dtype from, bool swapped, const void *source, anymps_dtype to, void *result,
-                  size_t count);
+void amps_convert(anymps_dtype from, bool swapped, const void *source, anymps_dtype to, void *result, size_t count);
 
 #endif /* AMPS_ELEMENTS_H */

@@ -191,8 +191,8 @@ anymps_status anymps_file_get_tensor(const anymps_file *file, size_t index, anym
                    "file_get_tensor: file must be a file and tensor not NULL");
     ANYMPS_FAIL_IF(tensor->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
                    "file_get_tensor: struct_size is 0: use ANYMPS_FILE_TENSOR_INIT");
-    ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT, "file_get_tensor: index is %zu, the file has %zu tensors",
-                   index, file->count);
+    ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT,
+                   "file_get_tensor: index is %zu, the file has %zu tensors", index, file->count);
     const size_t struct_size = tensor->struct_size;
     memcpy(tensor, &file->tensors[index], amps_min(struct_size, sizeof *tensor));
     tensor->struct_size = struct_size;
@@ -242,8 +242,8 @@ anymps_status anymps_file_find(const anymps_file *file, const char *name, size_t
     ANYMPS_FAIL_IF(!amps_is(file, AMPS_KIND_FILE) || index == NULL, ANYMPS_INVALID_ARGUMENT,
                    "file_find: file must be a file and index not NULL");
     if (name == NULL) {
-        ANYMPS_FAIL_IF(file->count != 1, ANYMPS_INVALID_ARGUMENT, "file_find: the file has %zu tensors, so name must not be NULL",
-                       file->count);
+        ANYMPS_FAIL_IF(file->count != 1, ANYMPS_INVALID_ARGUMENT,
+                       "file_find: the file has %zu tensors, so name must not be NULL", file->count);
         *index = 0;
         return ANYMPS_OK;
     }

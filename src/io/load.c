@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "io/elements.h"
 
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,8 +84,7 @@ static anymps_status wrap_file(const source *s, size_t offset_bytes, size_t leng
 static bool wants_pages(const anymps_device *device)
 {
     anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
-    return anymps_device_get_properties(device, &properties) == ANYMPS_OK &&
-           properties.backend == ANYMPS_BACKEND_METAL;
+    return anymps_device_get_properties(device, &properties) == ANYMPS_OK && properties.backend == ANYMPS_BACKEND_METAL;
 }
 
 /* Metal takes memory as it is only by whole pages: there the buffer is the whole mapping, whose last page
@@ -120,7 +120,8 @@ static anymps_status wrap_copy(const source *s, const char *reason, anymps_buffe
     if (block == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
     }
-    amps_convert(s->tensor->dtype, s->tensor->swapped, s->file->bytes + s->tensor->offset_bytes, s->dtype, block, count);
+    amps_convert(s->tensor->dtype, s->tensor->swapped, s->file->bytes + s->tensor->offset_bytes, s->dtype, block,
+                 count);
     anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;
     desc.bytes = block;
     desc.length_bytes = length;
@@ -142,8 +143,8 @@ static anymps_status make_buffer(const source *s, anymps_buffer **buffer, size_t
         return wrap_file(s, 0, 1, s->forbid_copy, buffer); /* no element: any byte will do */
     }
     const char *const reason = why_copy(s);
-    ANYMPS_FAIL_IF(reason != NULL && s->forbid_copy, ANYMPS_UNSUPPORTED, "%s: tensor '%.80s': %s, and copying is forbidden",
-                   s->operation, t->name, reason);
+    ANYMPS_FAIL_IF(reason != NULL && s->forbid_copy, ANYMPS_UNSUPPORTED,
+                   "%s: tensor '%.80s': %s, and copying is forbidden", s->operation, t->name, reason);
     if (reason != NULL) {
         return wrap_copy(s, reason, buffer);
     }
@@ -159,12 +160,13 @@ static anymps_status make_buffer(const source *s, anymps_buffer **buffer, size_t
 static anymps_status matrix_shape(const source *s, anymps_matrix_desc *shape)
 {
     const anymps_file_tensor *const t = s->tensor;
+    assert(t != NULL);
     ANYMPS_FAIL_IF(t->rank > 3, ANYMPS_SHAPE_MISMATCH, "%s: tensor '%.80s' has %zu dimensions, a matrix at most 3",
                    s->operation, t->name, t->rank);
     ANYMPS_FAIL_IF(t->rank == 3 && t->column_major, ANYMPS_SHAPE_MISMATCH,
                    "%s: a batch in Fortran order: save it with numpy.ascontiguousarray", s->operation);
-    ANYMPS_FAIL_IF(t->rank == 3 && t->shape[0] == 0, ANYMPS_SHAPE_MISMATCH, "%s: tensor '%.80s' is a batch of 0 matrices",
-                   s->operation, t->name);
+    ANYMPS_FAIL_IF(t->rank == 3 && t->shape[0] == 0, ANYMPS_SHAPE_MISMATCH,
+                   "%s: tensor '%.80s' is a batch of 0 matrices", s->operation, t->name);
     const size_t first = t->rank == 3 ? 1 : 0;
     const size_t rows = t->rank >= 2 ? t->shape[first] : 1;
     const size_t columns = t->rank == 0 ? 1 : t->shape[t->rank - 1];
@@ -179,8 +181,10 @@ static anymps_status matrix_shape(const source *s, anymps_matrix_desc *shape)
 static anymps_status vector_shape(const source *s, anymps_vector_desc *shape)
 {
     const anymps_file_tensor *const t = s->tensor;
+    assert(t != NULL);
     ANYMPS_FAIL_IF(t->rank != 1 && t->rank != 2, ANYMPS_SHAPE_MISMATCH,
-                   "%s: tensor '%.80s' has %zu dimensions, a vector 1, several vectors 2", s->operation, t->name, t->rank);
+                   "%s: tensor '%.80s' has %zu dimensions, a vector 1, several vectors 2", s->operation, t->name,
+                   t->rank);
     ANYMPS_FAIL_IF(t->column_major, ANYMPS_SHAPE_MISMATCH,
                    "%s: vectors in Fortran order: save them with numpy.ascontiguousarray", s->operation);
     ANYMPS_FAIL_IF(t->rank == 2 && t->shape[0] == 0, ANYMPS_SHAPE_MISMATCH, "%s: tensor '%.80s' has 0 vectors",
@@ -198,9 +202,10 @@ static anymps_status prepare(const char *operation, anymps_file *file, size_t in
                              const anymps_load_desc *given, source *out)
 {
     ANYMPS_FAIL_IF(!amps_is(file, AMPS_KIND_FILE), ANYMPS_INVALID_ARGUMENT, "%s: file must be a file", operation);
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device must be a device", operation);
-    ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT, "%s: index is %zu, the file has %zu tensors", operation,
-                   index, file->count);
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device must be a device",
+                   operation);
+    ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT, "%s: index is %zu, the file has %zu tensors",
+                   operation, index, file->count);
     ANYMPS_FAIL_IF(given != NULL && given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
                    "%s: struct_size is 0: use ANYMPS_LOAD_DESC_INIT", operation);
     anymps_load_desc desc = ANYMPS_LOAD_DESC_INIT;

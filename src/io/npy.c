@@ -201,7 +201,8 @@ static anymps_status read_dict(scanner *s, anymps_file_tensor *tensor)
     }
     skip_space(s);
     ANYMPS_FAIL_IF(s->at != s->end, ANYMPS_BAD_FORMAT, "file_open: .npy header: text after the closing brace");
-    ANYMPS_FAIL_IF(seen != 7, ANYMPS_BAD_FORMAT, "file_open: .npy header: descr, fortran_order and shape must all be given");
+    ANYMPS_FAIL_IF(seen != 7, ANYMPS_BAD_FORMAT,
+                   "file_open: .npy header: descr, fortran_order and shape must all be given");
     return ANYMPS_OK;
 }
 
@@ -246,8 +247,8 @@ anymps_status amps_npy_read(anymps_file *file)
     ANYMPS_FAIL_IF(!amps_file_tensor_bytes(tensor, &tensor->length_bytes), ANYMPS_BAD_FORMAT,
                    "file_open: .npy header: the shape's size overflows");
     const size_t left = file->length_bytes - tensor->offset_bytes;
-    ANYMPS_FAIL_IF(tensor->length_bytes != left, ANYMPS_BAD_FORMAT, "file_open: .npy shape needs %zu bytes, the file has %zu",
-                   tensor->length_bytes, left);
+    ANYMPS_FAIL_IF(tensor->length_bytes != left, ANYMPS_BAD_FORMAT,
+                   "file_open: .npy shape needs %zu bytes, the file has %zu", tensor->length_bytes, left);
     /* With fewer than two dimensions both orders are the same. */
     tensor->column_major = tensor->column_major && tensor->rank >= 2;
     return ANYMPS_OK;

@@ -9,7 +9,6 @@
 #include "io/write.h"
 
 #include <anymps/io.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,13 +49,15 @@ static size_t put_shape(char *text, size_t size, const amps_tensor_view *view)
 
 static anymps_status write_header(amps_write *w, const amps_tensor_view *view, anymps_dtype dtype)
 {
+    static const char prefix[8] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
     char header[HEADER_BYTES];
     char shape[80];
     (void)put_shape(shape, sizeof shape, view);
     memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00", 8);
-    const size_t length = (size_t)snprintf(header + PREFIX_BYTES, sizeof header - PREFIX_BYTES,
-                                           "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr(dtype), shape);
+    memcpy(header, prefix, sizeof prefix);
+    const size_t length =
+        (size_t)snprintf(header + PREFIX_BYTES, sizeof header - PREFIX_BYTES,
+                         "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr(dtype), shape);
     /* One more for the line feed at the very end. */
     const size_t total = (PREFIX_BYTES + length + 1 + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     header[PREFIX_BYTES + length] = ' '; /* where snprintf put its zero */

@@ -49,7 +49,8 @@ static anymps_status read_dtype(const cJSON *value, const char *name, anymps_dty
             return ANYMPS_OK;
         }
     }
-    return amps_fail(ANYMPS_BAD_FORMAT, "file_open: tensor '%.80s' has the unknown type '%.32s'", name, value->valuestring);
+    return amps_fail(ANYMPS_BAD_FORMAT, "file_open: tensor '%.80s' has the unknown type '%.32s'", name,
+                     value->valuestring);
 }
 
 /* A whole number that double holds exactly. */
@@ -74,9 +75,11 @@ static anymps_status read_shape(const cJSON *value, anymps_file_tensor *tensor)
     cJSON_ArrayForEach(size, value)
     {
         ANYMPS_FAIL_IF(tensor->rank == ANYMPS_FILE_MAX_RANK, ANYMPS_UNSUPPORTED,
-                       "file_open: tensor '%.80s' has more than %d dimensions", tensor->name, (int)ANYMPS_FILE_MAX_RANK);
+                       "file_open: tensor '%.80s' has more than %d dimensions", tensor->name,
+                       (int)ANYMPS_FILE_MAX_RANK);
         ANYMPS_FAIL_IF(!read_size(size, &tensor->shape[tensor->rank]), ANYMPS_BAD_FORMAT,
-                       "file_open: tensor '%.80s': size %zu of the shape is no whole number", tensor->name, tensor->rank);
+                       "file_open: tensor '%.80s': size %zu of the shape is no whole number", tensor->name,
+                       tensor->rank);
         tensor->rank++;
     }
     return ANYMPS_OK;
@@ -130,7 +133,8 @@ static anymps_status survey(const cJSON *root, size_t *count, size_t *names_byte
     cJSON_ArrayForEach(item, root)
     {
         const size_t length = strlen(item->string);
-        ANYMPS_FAIL_IF(!amps_utf8_valid(item->string, length), ANYMPS_BAD_FORMAT, "file_open: a tensor's name is not UTF-8");
+        ANYMPS_FAIL_IF(!amps_utf8_valid(item->string, length), ANYMPS_BAD_FORMAT,
+                       "file_open: a tensor's name is not UTF-8");
         if (strcmp(item->string, metadata_name) == 0) {
             ANYMPS_FAIL_IF(metadata, ANYMPS_BAD_FORMAT, "file_open: the name '__metadata__' is given twice");
             metadata = true;
@@ -192,12 +196,12 @@ static anymps_status check_coverage(anymps_file *file, size_t data_begin, size_t
         const anymps_file_tensor *const tensor = file->sorted[i];
         ANYMPS_FAIL_IF(tensor->offset_bytes != at, ANYMPS_BAD_FORMAT,
                        "file_open: tensor '%.80s' begins at byte %zu of the data, %s byte %zu", tensor->name,
-                       tensor->offset_bytes, tensor->offset_bytes < at ? "overlapping what ends at" : "leaving a gap from",
-                       at);
+                       tensor->offset_bytes,
+                       tensor->offset_bytes < at ? "overlapping what ends at" : "leaving a gap from", at);
         at += tensor->length_bytes;
     }
-    ANYMPS_FAIL_IF(at != data_bytes, ANYMPS_BAD_FORMAT, "file_open: the tensors end at byte %zu of the data, the file at %zu",
-                   at, data_bytes);
+    ANYMPS_FAIL_IF(at != data_bytes, ANYMPS_BAD_FORMAT,
+                   "file_open: the tensors end at byte %zu of the data, the file at %zu", at, data_bytes);
     for (size_t i = 0; i < file->count; i++) {
         file->tensors[i].offset_bytes += data_begin;
     }

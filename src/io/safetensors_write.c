@@ -54,7 +54,8 @@ static anymps_status check_entry(const anymps_safetensors_entry *entry, size_t i
                    "%s: entry '%.80s' must have a matrix or a vector", operation, entry->name);
     ANYMPS_FAIL_IF((entry->matrix != NULL && !amps_is(entry->matrix, AMPS_KIND_MATRIX)) ||
                        (entry->vector != NULL && !amps_is(entry->vector, AMPS_KIND_VECTOR)),
-                   ANYMPS_INVALID_ARGUMENT, "%s: entry '%.80s' is neither a matrix nor a vector", operation, entry->name);
+                   ANYMPS_INVALID_ARGUMENT, "%s: entry '%.80s' is neither a matrix nor a vector", operation,
+                   entry->name);
     return ANYMPS_OK;
 }
 
@@ -177,7 +178,8 @@ anymps_status anymps_safetensors_write(const char *path, const anymps_safetensor
                    "%s: path and entries must not be NULL", operation);
     ANYMPS_TRY(check_names(entries, count));
     char *const header = header_text(entries, count);
-    ANYMPS_FAIL_IF(header == NULL, ANYMPS_OUT_OF_MEMORY, "%s: no memory for the header of %zu tensors", operation, count);
+    ANYMPS_FAIL_IF(header == NULL, ANYMPS_OUT_OF_MEMORY, "%s: no memory for the header of %zu tensors", operation,
+                   count);
     const anymps_status status = write_file(path, header, entries, count);
     cJSON_free(header);
     return status;

@@ -13,7 +13,11 @@ static inline bool amps_utf8_valid(const char *text, size_t length)
     size_t i = 0;
     while (i < length) {
         const unsigned char lead = s[i];
-        const size_t more = lead < 0x80 ? 0 : lead >= 0xc2 && lead < 0xe0 ? 1 : (lead & 0xf0) == 0xe0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : 4;
+        const size_t more = lead < 0x80                   ? 0
+                            : lead >= 0xc2 && lead < 0xe0 ? 1
+                            : (lead & 0xf0) == 0xe0       ? 2
+                            : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                          : 4;
         if (more == 4 || more >= length - i) {
             return false;
         }

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,8 +52,7 @@ static anymps_status open_beside(amps_write *w, const struct stat *old)
     memcpy(w->temporary, w->path, folder);
     const uint64_t seed = amps_now_ns();
     for (unsigned i = 0; i < NAME_TRIES && w->descriptor < 0; i++) {
-        (void)snprintf(w->temporary + folder, size - folder, ".anymps-%ld-%llx", (long)getpid(),
-                       (unsigned long long)(seed + i));
+        (void)snprintf(w->temporary + folder, size - folder, ".anymps-%ld-%" PRIx64, (long)getpid(), seed + i);
         w->descriptor = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, NEW_FILE_MODE);
         if (w->descriptor < 0 && errno != EEXIST) {
             break;
@@ -247,8 +247,7 @@ static anymps_status write_run(amps_write *w, const amps_tensor_view *view, size
     return ANYMPS_OK;
 }
 
-static anymps_status write_rows(amps_write *w, const amps_tensor_view *view, anymps_dtype dtype,
-                                unsigned char *room)
+static anymps_status write_rows(amps_write *w, const amps_tensor_view *view, anymps_dtype dtype, unsigned char *room)
 {
     const size_t tight_bytes = view->columns * anymps_dtype_bytes(view->dtype); /* proven by the matrix */
     const bool tight = view->row_bytes == tight_bytes;

@@ -63,9 +63,11 @@ static void compare(const struct DLTensor *t, const anymps_matrix *matrix, bool 
     for (int64_t b = 0; b < (batch ? t->shape[0] : 1); b++) {
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < columns; j++) {
-                const int64_t at = (batch ? b * strides[0] : 0) + i * strides[batch ? 1 : 0] + j * strides[batch ? 2 : 1];
+                const int64_t at =
+                    (batch ? b * strides[0] : 0) + i * strides[batch ? 1 : 0] + j * strides[batch ? 2 : 1];
                 const size_t row = (size_t)(transposed ? j : i), column = (size_t)(transposed ? i : j);
-                const unsigned char *const seen = base + (size_t)b * d.matrix_bytes + row * d.row_bytes + column * element;
+                const unsigned char *const seen =
+                    base + (size_t)b * d.matrix_bytes + row * d.row_bytes + column * element;
                 fuzz_require(seen == (unsigned char *)t->data + t->byte_offset + (size_t)at * element);
                 volatile unsigned char last = seen[element - 1]; /* must be ours to read */
                 (void)last;
@@ -76,12 +78,14 @@ static void compare(const struct DLTensor *t, const anymps_matrix *matrix, bool 
 
 static void import_tensor(struct DLTensor *t, bool empty, uint64_t flags)
 {
-    struct DLManagedTensorVersioned managed = {.version = {1, 1}, .deleter = count_deletion, .flags = flags, .dl_tensor = *t};
+    struct DLManagedTensorVersioned managed = {
+        .version = {1, 1}, .deleter = count_deletion, .flags = flags, .dl_tensor = *t};
     anymps_matrix *matrix = NULL;
     anymps_vector *vector = NULL;
     bool transposed = false;
     deleted = 0;
-    if (t->ndim > 1 && anymps_matrix_from_dlpack_versioned(fuzz_device(), &managed, &matrix, &transposed) == ANYMPS_OK) {
+    if (t->ndim > 1 &&
+        anymps_matrix_from_dlpack_versioned(fuzz_device(), &managed, &matrix, &transposed) == ANYMPS_OK) {
         if (!empty) {
             compare(t, matrix, transposed);
         }

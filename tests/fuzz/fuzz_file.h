@@ -36,7 +36,8 @@ static inline void fuzz_tensor(anymps_file *file, size_t index, size_t length)
     anymps_load_desc wide = ANYMPS_LOAD_DESC_INIT;
     size_t found = SIZE_MAX;
     fuzz_require(anymps_file_get_tensor(file, index, &t) == ANYMPS_OK);
-    fuzz_require(t.rank <= ANYMPS_FILE_MAX_RANK && t.offset_bytes <= length && t.length_bytes <= length - t.offset_bytes);
+    fuzz_require(t.rank <= ANYMPS_FILE_MAX_RANK && t.offset_bytes <= length &&
+                 t.length_bytes <= length - t.offset_bytes);
     fuzz_require(anymps_file_find(file, t.name, &found) == ANYMPS_OK && found == index);
     wide.convert_to = ANYMPS_DTYPE_F64;
     for (int i = 0; i < 2; i++) {

@@ -59,17 +59,21 @@ static void check_narrow(anymps_dtype type, int exponent_bits, int mantissa_bits
         bool right = low == defined(bits, exponent_bits, mantissa_bits);
         right = right && narrow_bits(low, type) == bits && narrow_bits(-low, type) == (bits | 0x8000);
         right = right && narrow_bits(middle, type) == even && narrow_bits(-middle, type) == (even | 0x8000);
-        right = right && narrow_bits(nextafter(middle, low), type) == bits && narrow_bits(nextafter(middle, high), type) == up;
+        right = right && narrow_bits(nextafter(middle, low), type) == bits &&
+                narrow_bits(nextafter(middle, high), type) == up;
         if (!right) {
-            (void)expect_true(false, __FILE__, __LINE__, "%s: bits %04x round wrongly", anymps_dtype_name(type), (unsigned)bits);
+            (void)expect_true(false, __FILE__, __LINE__, "%s: bits %04x round wrongly", anymps_dtype_name(type),
+                              (unsigned)bits);
         }
     }
-    EXPECT(narrow_bits((double)INFINITY, type) == infinity && narrow_bits(-(double)INFINITY, type) == (infinity | 0x8000));
+    EXPECT(narrow_bits((double)INFINITY, type) == infinity &&
+           narrow_bits(-(double)INFINITY, type) == (infinity | 0x8000));
     EXPECT(narrow_bits(1e300, type) == infinity && narrow_bits(5e-324, type) == 0);
     for (uint32_t payload = 1; payload < 1u << mantissa_bits; payload++) {
         const uint64_t back = narrow_bits(wide(infinity | payload, type), type);
         if (!isnan(wide(infinity | payload, type)) || (back & 0x7fff) <= infinity) {
-            (void)expect_true(false, __FILE__, __LINE__, "%s: NaN %04x is lost", anymps_dtype_name(type), (unsigned)payload);
+            (void)expect_true(false, __FILE__, __LINE__, "%s: NaN %04x is lost", anymps_dtype_name(type),
+                              (unsigned)payload);
         }
     }
 }
@@ -104,10 +108,12 @@ static void check_integers(void)
     EXPECT(to_integer(300.0, ANYMPS_DTYPE_U8) == 255 && to_integer((double)NAN, ANYMPS_DTYPE_I32) == 0);
     EXPECT(to_integer((double)INFINITY, ANYMPS_DTYPE_I64) == INT64_MAX);
     EXPECT(to_integer(-(double)INFINITY, ANYMPS_DTYPE_I64) == (uint64_t)INT64_MIN);
-    EXPECT(to_integer(0x1p64, ANYMPS_DTYPE_U64) == UINT64_MAX && to_integer(0x1p63, ANYMPS_DTYPE_U64) == (uint64_t)1 << 63);
+    EXPECT(to_integer(0x1p64, ANYMPS_DTYPE_U64) == UINT64_MAX && to_integer(0x1p63, ANYMPS_DTYPE_U64) == (uint64_t)1
+                                                                                                             << 63);
     EXPECT(to_integer(0.0, ANYMPS_DTYPE_BOOL) == 0 && to_integer(-0.5, ANYMPS_DTYPE_BOOL) == 1);
     EXPECT(to_integer((double)NAN, ANYMPS_DTYPE_BOOL) == 1);
-    EXPECT(one(ANYMPS_DTYPE_I16, 0x8000, ANYMPS_DTYPE_I8) == -128 && one(ANYMPS_DTYPE_I16, 0x8000, ANYMPS_DTYPE_U32) == 0);
+    EXPECT(one(ANYMPS_DTYPE_I16, 0x8000, ANYMPS_DTYPE_I8) == -128 &&
+           one(ANYMPS_DTYPE_I16, 0x8000, ANYMPS_DTYPE_U32) == 0);
     EXPECT(one(ANYMPS_DTYPE_U32, 0xffffffff, ANYMPS_DTYPE_I32) == 0x7fffffff);
     EXPECT(one(ANYMPS_DTYPE_BOOL, 7, ANYMPS_DTYPE_F32) == 1.0 && one(ANYMPS_DTYPE_I8, 0xff, ANYMPS_DTYPE_F16) == -1.0);
     EXPECT(one(ANYMPS_DTYPE_I32, 0x80000000, ANYMPS_DTYPE_F64) == -0x1p31);
@@ -117,7 +123,9 @@ static void check_integers(void)
 static void check_same_as_general(void)
 {
     static const anymps_dtype pairs[][2] = {
-        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16}, {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_BF16}, {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32},
+        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16},
+        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_BF16},
+        {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32},
     };
     for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
         const size_t bytes = anymps_dtype_bytes(pairs[p][0]);
@@ -130,8 +138,9 @@ static void check_same_as_general(void)
             amps_convert(pairs[p][0], false, &raw, pairs[p][1], &plain, 1);
             amps_convert(pairs[p][0], true, &swapped, pairs[p][1], &general, 1);
             if (plain != general) {
-                (void)expect_true(false, __FILE__, __LINE__, "%s %llx to %s: %llx, not %llx", anymps_dtype_name(pairs[p][0]),
-                                  (unsigned long long)raw, anymps_dtype_name(pairs[p][1]), (unsigned long long)plain,
+                (void)expect_true(false, __FILE__, __LINE__, "%s %llx to %s: %llx, not %llx",
+                                  anymps_dtype_name(pairs[p][0]), (unsigned long long)raw,
+                                  anymps_dtype_name(pairs[p][1]), (unsigned long long)plain,
                                   (unsigned long long)general);
                 return;
             }

@@ -58,20 +58,20 @@ typedef struct npy_case {
 } npy_case;
 
 static const npy_case npy_cases[] = {
-    {"f2_le", ANYMPS_DTYPE_F16, 2, {3, 5}, false, false},   {"f2_be", ANYMPS_DTYPE_F16, 2, {3, 5}, false, true},
-    {"f4_le", ANYMPS_DTYPE_F32, 2, {3, 5}, false, false},   {"f4_be", ANYMPS_DTYPE_F32, 2, {3, 5}, false, true},
-    {"f8_le", ANYMPS_DTYPE_F64, 2, {3, 5}, false, false},   {"f8_be", ANYMPS_DTYPE_F64, 2, {3, 5}, false, true},
-    {"i1_le", ANYMPS_DTYPE_I8, 2, {3, 5}, false, false},    {"i2_le", ANYMPS_DTYPE_I16, 2, {3, 5}, false, false},
-    {"i2_be", ANYMPS_DTYPE_I16, 2, {3, 5}, false, true},    {"i4_le", ANYMPS_DTYPE_I32, 2, {3, 5}, false, false},
-    {"i4_be", ANYMPS_DTYPE_I32, 2, {3, 5}, false, true},    {"i8_le", ANYMPS_DTYPE_I64, 2, {3, 5}, false, false},
-    {"i8_be", ANYMPS_DTYPE_I64, 2, {3, 5}, false, true},    {"u1_le", ANYMPS_DTYPE_U8, 2, {3, 5}, false, false},
-    {"u2_le", ANYMPS_DTYPE_U16, 2, {3, 5}, false, false},   {"u2_be", ANYMPS_DTYPE_U16, 2, {3, 5}, false, true},
-    {"u4_le", ANYMPS_DTYPE_U32, 2, {3, 5}, false, false},   {"u4_be", ANYMPS_DTYPE_U32, 2, {3, 5}, false, true},
-    {"u8_le", ANYMPS_DTYPE_U64, 2, {3, 5}, false, false},   {"u8_be", ANYMPS_DTYPE_U64, 2, {3, 5}, false, true},
-    {"b1_le", ANYMPS_DTYPE_BOOL, 2, {3, 5}, false, false},  {"fortran", ANYMPS_DTYPE_F32, 2, {3, 5}, true, false},
+    {"f2_le", ANYMPS_DTYPE_F16, 2, {3, 5}, false, false},    {"f2_be", ANYMPS_DTYPE_F16, 2, {3, 5}, false, true},
+    {"f4_le", ANYMPS_DTYPE_F32, 2, {3, 5}, false, false},    {"f4_be", ANYMPS_DTYPE_F32, 2, {3, 5}, false, true},
+    {"f8_le", ANYMPS_DTYPE_F64, 2, {3, 5}, false, false},    {"f8_be", ANYMPS_DTYPE_F64, 2, {3, 5}, false, true},
+    {"i1_le", ANYMPS_DTYPE_I8, 2, {3, 5}, false, false},     {"i2_le", ANYMPS_DTYPE_I16, 2, {3, 5}, false, false},
+    {"i2_be", ANYMPS_DTYPE_I16, 2, {3, 5}, false, true},     {"i4_le", ANYMPS_DTYPE_I32, 2, {3, 5}, false, false},
+    {"i4_be", ANYMPS_DTYPE_I32, 2, {3, 5}, false, true},     {"i8_le", ANYMPS_DTYPE_I64, 2, {3, 5}, false, false},
+    {"i8_be", ANYMPS_DTYPE_I64, 2, {3, 5}, false, true},     {"u1_le", ANYMPS_DTYPE_U8, 2, {3, 5}, false, false},
+    {"u2_le", ANYMPS_DTYPE_U16, 2, {3, 5}, false, false},    {"u2_be", ANYMPS_DTYPE_U16, 2, {3, 5}, false, true},
+    {"u4_le", ANYMPS_DTYPE_U32, 2, {3, 5}, false, false},    {"u4_be", ANYMPS_DTYPE_U32, 2, {3, 5}, false, true},
+    {"u8_le", ANYMPS_DTYPE_U64, 2, {3, 5}, false, false},    {"u8_be", ANYMPS_DTYPE_U64, 2, {3, 5}, false, true},
+    {"b1_le", ANYMPS_DTYPE_BOOL, 2, {3, 5}, false, false},   {"fortran", ANYMPS_DTYPE_F32, 2, {3, 5}, true, false},
     {"fortran_be", ANYMPS_DTYPE_F64, 2, {3, 5}, true, true}, {"scalar", ANYMPS_DTYPE_F32, 0, {0}, false, false},
-    {"vector", ANYMPS_DTYPE_F32, 1, {7}, false, false},     {"batch", ANYMPS_DTYPE_F32, 3, {2, 3, 4}, false, false},
-    {"empty", ANYMPS_DTYPE_F32, 2, {0, 4}, false, false},   {"narrow", ANYMPS_DTYPE_F32, 2, {4, 0}, false, false},
+    {"vector", ANYMPS_DTYPE_F32, 1, {7}, false, false},      {"batch", ANYMPS_DTYPE_F32, 3, {2, 3, 4}, false, false},
+    {"empty", ANYMPS_DTYPE_F32, 2, {0, 4}, false, false},    {"narrow", ANYMPS_DTYPE_F32, 2, {4, 0}, false, false},
     {"version2", ANYMPS_DTYPE_F32, 2, {3, 5}, false, false}, {"version3", ANYMPS_DTYPE_F32, 2, {3, 5}, false, false},
 };
 
@@ -95,8 +95,9 @@ static void check_npy(const npy_case *c)
     EXPECT_OK(anymps_file_find(file, "", &index));
     EXPECT_OK(anymps_file_get_tensor(file, index, &t));
     const bool as_meant = strcmp(t.name, "") == 0 && t.dtype == c->dtype && t.rank == c->rank &&
-                          memcmp(t.shape, c->shape, c->rank * sizeof t.shape[0]) == 0 && t.column_major == c->column_major &&
-                          t.swapped == c->swapped && t.length_bytes == tensor_elements(&t) * anymps_dtype_bytes(t.dtype);
+                          memcmp(t.shape, c->shape, c->rank * sizeof t.shape[0]) == 0 &&
+                          t.column_major == c->column_major && t.swapped == c->swapped &&
+                          t.length_bytes == tensor_elements(&t) * anymps_dtype_bytes(t.dtype);
     (void)expect_true(as_meant, __FILE__, __LINE__, "%s is described wrongly", c->name);
     check_values(file, index, c->name);
     anymps_file_release(file);
@@ -124,8 +125,9 @@ static void check_other_npy(void)
 
 static void check_all_safetensors(void)
 {
-    static const char *const names[] = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1",
-                                        "u2", "u4", "u8", "b1", "scalar", "empty", "naïve ☃ \"quoted\\name\""};
+    static const char *const names[] = {"f2", "f4", "f8",     "i1",    "i2",
+                                        "i4", "i8", "u1",     "u2",    "u4",
+                                        "u8", "b1", "scalar", "empty", "naïve ☃ \"quoted\\name\""};
     anymps_file *file = NULL;
     if (!EXPECT_OK(open_golden("all", "safetensors", &file))) {
         return;

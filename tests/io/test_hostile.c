@@ -42,8 +42,8 @@ static void truncate_and_flip(const char *name)
         anymps_file *file = NULL;
         unsigned char *copy = NULL;
         const anymps_status status = open_copy(bytes, cut, &file, &copy);
-        (void)expect_true(status == ANYMPS_BAD_FORMAT && file == NULL, __FILE__, __LINE__, "%s cut to %zu bytes: %s", name, cut,
-                          anymps_status_name(status));
+        (void)expect_true(status == ANYMPS_BAD_FORMAT && file == NULL, __FILE__, __LINE__, "%s cut to %zu bytes: %s",
+                          name, cut, anymps_status_name(status));
         free(copy);
     }
     for (size_t bit = 0; bit < 8 * length; bit++) {
@@ -125,8 +125,8 @@ static void check_npy_headers(void)
 }
 
 #define ONE(range) "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" range "}}"
-#define TWO(first, second)                                                                                            \
-    "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first "},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"       \
+#define TWO(first, second)                                                                                             \
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first "},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"      \
     "\"data_offsets\":" second "}}"
 static const text_case safetensors_cases[] = {
     {ONE("[0,8]"), 8, ANYMPS_OK},
@@ -135,12 +135,12 @@ static const text_case safetensors_cases[] = {
     {TWO("[4,12]", "[0,4]"), 12, ANYMPS_OK},
     {"{\"__metadata__\":{\"k\":\"v\"}}", 0, ANYMPS_OK},
     {"{}", 0, ANYMPS_OK},
-    {TWO("[0,8]", "[4,8]"), 8, ANYMPS_BAD_FORMAT},    /* overlap */
-    {TWO("[0,8]", "[4,8]"), 12, ANYMPS_BAD_FORMAT},   /* overlap, and the end is not covered */
-    {TWO("[0,8]", "[12,16]"), 16, ANYMPS_BAD_FORMAT}, /* gap */
+    {TWO("[0,8]", "[4,8]"), 8, ANYMPS_BAD_FORMAT},     /* overlap */
+    {TWO("[0,8]", "[4,8]"), 12, ANYMPS_BAD_FORMAT},    /* overlap, and the end is not covered */
+    {TWO("[0,8]", "[12,16]"), 16, ANYMPS_BAD_FORMAT},  /* gap */
     {TWO("[4,12]", "[12,16]"), 16, ANYMPS_BAD_FORMAT}, /* gap at the beginning */
-    {TWO("[0,8]", "[8,12]"), 16, ANYMPS_BAD_FORMAT},  /* trailing bytes */
-    {ONE("[0,8]"), 7, ANYMPS_BAD_FORMAT},             /* past the end */
+    {TWO("[0,8]", "[8,12]"), 16, ANYMPS_BAD_FORMAT},   /* trailing bytes */
+    {ONE("[0,8]"), 7, ANYMPS_BAD_FORMAT},              /* past the end */
     {ONE("[8,0]"), 8, ANYMPS_BAD_FORMAT},
     {ONE("[0,4]"), 4, ANYMPS_BAD_FORMAT}, /* two f32 are 8 bytes */
     {ONE("[0,9007199254740994]"), 8, ANYMPS_BAD_FORMAT},
@@ -267,8 +267,9 @@ static void check_paths(void)
 
 int main(void)
 {
-    static const char *const files[] = {"f4_le.npy", "f8_be.npy", "b1_le.npy", "fortran.npy", "deep.npy", "version2.npy",
-                                        "version3.npy", "scalar.npy", "all.safetensors", "bf16.safetensors", "one.safetensors"};
+    static const char *const files[] = {"f4_le.npy",       "f8_be.npy",        "b1_le.npy",      "fortran.npy",
+                                        "deep.npy",        "version2.npy",     "version3.npy",   "scalar.npy",
+                                        "all.safetensors", "bf16.safetensors", "one.safetensors"};
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     desc.id = "cpu";
     EXPECT_OK(anymps_device_open(&desc, &device));

@@ -8,8 +8,8 @@ static anymps_device *device;
 
 /* Bytes of an .npy file of this type and shape, with elements k = 0, 1, …; `shift` moves its beginning off
    the alignment that malloc gives. */
-static unsigned char *make_npy(const char *descr, const char *order, const char *shape, const void *data, size_t data_bytes,
-                               size_t shift, size_t *length)
+static unsigned char *make_npy(const char *descr, const char *order, const char *shape, const void *data,
+                               size_t data_bytes, size_t shift, size_t *length)
 {
     char header[128];
     (void)snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': %s, 'shape': %s}", descr, order, shape);
@@ -62,7 +62,8 @@ typedef struct copy_case {
 
 static void check_copies(void)
 {
-    static const unsigned char big[24] = {0, 0, 0, 0, 0x3f, 0x80, 0, 0, 0x40, 0, 0, 0, 0x40, 0x40, 0, 0, 0x40, 0x80, 0, 0, 0x40, 0xa0};
+    static const unsigned char big[24] = {0, 0,    0,    0, 0x3f, 0x80, 0,    0, 0x40, 0,    0,
+                                          0, 0x40, 0x40, 0, 0,    0x40, 0x80, 0, 0,    0x40, 0xa0};
     static const copy_case cases[] = {
         {"<f4", 0, ANYMPS_DTYPE_F64, "converted"},
         {">f4", 0, ANYMPS_DTYPE_INVALID, "byte order"},
@@ -72,8 +73,8 @@ static void check_copies(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const copy_case *const c = &cases[i];
         size_t length;
-        unsigned char *const bytes = make_npy(c->descr, "False", "(2, 3)", c->descr[0] == '>' ? (const void *)big : numbers,
-                                              24, c->shift, &length);
+        unsigned char *const bytes = make_npy(c->descr, "False", "(2, 3)",
+                                              c->descr[0] == '>' ? (const void *)big : numbers, 24, c->shift, &length);
         anymps_load_desc desc = ANYMPS_LOAD_DESC_INIT;
         anymps_file *file = NULL;
         anymps_matrix *matrix = NULL, *none = NULL;
@@ -129,7 +130,8 @@ static void check_shapes(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         size_t length;
-        unsigned char *const bytes = make_npy("<f4", cases[i].order, cases[i].shape, numbers, cases[i].bytes, 0, &length);
+        unsigned char *const bytes =
+            make_npy("<f4", cases[i].order, cases[i].shape, numbers, cases[i].bytes, 0, &length);
         anymps_file *file = NULL;
         anymps_matrix *matrix = NULL;
         anymps_vector *vector = NULL;
@@ -139,9 +141,9 @@ static void check_shapes(void)
         EXPECT_STATUS(cases[i].vector_status, anymps_file_load_vector(file, 0, device, NULL, &vector));
         const anymps_matrix_desc m = anymps_matrix_get_desc(matrix);
         const anymps_vector_desc v = anymps_vector_get_desc(vector);
-        const bool right = m.rows == cases[i].rows && m.columns == cases[i].columns && m.matrices == cases[i].matrices &&
-                           (matrix == NULL || transposed == cases[i].transposed) && v.length == cases[i].elements &&
-                           v.vectors == cases[i].vectors;
+        const bool right = m.rows == cases[i].rows && m.columns == cases[i].columns &&
+                           m.matrices == cases[i].matrices && (matrix == NULL || transposed == cases[i].transposed) &&
+                           v.length == cases[i].elements && v.vectors == cases[i].vectors;
         (void)expect_true(right, __FILE__, __LINE__, "%s has the wrong shape", cases[i].shape);
         if (matrix == NULL) {
             EXPECT(transposed == !cases[i].transposed); /* outputs are untouched on failure */
@@ -196,7 +198,8 @@ static void check_bad_calls(void)
     EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_file_load_matrix(file, 0, device, NULL, NULL, &transposed));
     EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_file_load_matrix(file, 0, device, NULL, &matrix, NULL));
     EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_file_load_vector(file, 0, device, NULL, NULL));
-    EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_file_load_vector(file, 0, (anymps_device *)(void *)file, NULL, &vector));
+    EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT,
+                  anymps_file_load_vector(file, 0, (anymps_device *)(void *)file, NULL, &vector));
     desc.struct_size = 0;
     EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_file_load_matrix(file, 0, device, &desc, &matrix, &transposed));
     desc = (anymps_load_desc)ANYMPS_LOAD_DESC_INIT;

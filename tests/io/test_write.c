@@ -17,8 +17,9 @@
 static anymps_device *device;
 
 static const anymps_dtype dtypes[] = {
-    ANYMPS_DTYPE_U8,  ANYMPS_DTYPE_U16, ANYMPS_DTYPE_U32, ANYMPS_DTYPE_U64, ANYMPS_DTYPE_I8,   ANYMPS_DTYPE_I16, ANYMPS_DTYPE_I32,
-    ANYMPS_DTYPE_I64, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F64, ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BOOL,
+    ANYMPS_DTYPE_U8,  ANYMPS_DTYPE_U16,  ANYMPS_DTYPE_U32,  ANYMPS_DTYPE_U64, ANYMPS_DTYPE_I8,
+    ANYMPS_DTYPE_I16, ANYMPS_DTYPE_I32,  ANYMPS_DTYPE_I64,  ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32,
+    ANYMPS_DTYPE_F64, ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BOOL,
 };
 enum { DTYPE_COUNT = sizeof dtypes / sizeof dtypes[0] };
 
@@ -83,7 +84,8 @@ static bool same_elements(const anymps_matrix *matrix, const anymps_matrix *tigh
     for (size_t k = 0; k < rows && same; k++) {
         const size_t m = k / a.rows, i = k % a.rows;
         const size_t begin = anymps_matrix_offset_bytes(matrix) + m * a.matrix_bytes + i * a.row_bytes;
-        const unsigned char *const read = (const unsigned char *)anymps_matrix_contents(tight) + m * b.matrix_bytes + i * b.row_bytes;
+        const unsigned char *const read =
+            (const unsigned char *)anymps_matrix_contents(tight) + m * b.matrix_bytes + i * b.row_bytes;
         EXPECT_OK(anymps_buffer_read(anymps_matrix_buffer(matrix), begin, row, a.columns * a_bytes));
         for (size_t j = 0; j < a.columns && same; j++) {
             unsigned char wanted[8] = {0}, seen[8] = {0};
@@ -118,8 +120,8 @@ static void check_npy_identity(void)
         EXPECT_OK(anymps_file_load_matrix(file, 0, device, &load, &back, &transposed));
         const anymps_dtype wanted = d.dtype == ANYMPS_DTYPE_BF16 ? ANYMPS_DTYPE_F32 : d.dtype;
         const bool same = !transposed && anymps_matrix_get_desc(back).dtype == wanted && same_elements(matrix, back);
-        (void)expect_true(same, __FILE__, __LINE__, "%s: %zu matrices of %zu x %zu %s differ", name, d.matrices, d.rows, d.columns,
-                          anymps_dtype_name(d.dtype));
+        (void)expect_true(same, __FILE__, __LINE__, "%s: %zu matrices of %zu x %zu %s differ", name, d.matrices, d.rows,
+                          d.columns, anymps_dtype_name(d.dtype));
         anymps_matrix_release(back);
         anymps_matrix_release(matrix);
         anymps_file_release(file);
@@ -158,8 +160,8 @@ static void check_vectors(void)
 
 static void check_safetensors_identity(void)
 {
-    static const char *const names[DTYPE_COUNT] = {"u8",  "u16", "u32", "u64",  "i8",          "i16", "i32",
-                                                   "i64", "f16", "f32", "",     "schön \"\\\n", "bool"};
+    static const char *const names[DTYPE_COUNT] = {"u8",  "u16", "u32", "u64", "i8",           "i16", "i32",
+                                                   "i64", "f16", "f32", "",    "schön \"\\\n", "bool"};
     anymps_matrix *matrices[DTYPE_COUNT];
     anymps_safetensors_entry entries[DTYPE_COUNT + 1] = {{0}};
     anymps_file *file = NULL;
@@ -198,7 +200,8 @@ static void check_safetensors_identity(void)
 static void check_bad_calls(anymps_matrix *matrix, anymps_vector *vector)
 {
     const anymps_safetensors_entry twice[2] = {{"a", matrix, NULL}, {"a", NULL, vector}};
-    const anymps_safetensors_entry both = {"a", matrix, vector}, neither = {"a", NULL, NULL}, unnamed = {NULL, matrix, NULL};
+    const anymps_safetensors_entry both = {"a", matrix, vector}, neither = {"a", NULL, NULL},
+                                   unnamed = {NULL, matrix, NULL};
     const anymps_safetensors_entry reserved = {"__metadata__", matrix, NULL}, garbled = {"\xf5", matrix, NULL};
     const anymps_safetensors_entry wrong = {"a", (anymps_matrix *)(void *)vector, NULL};
     EXPECT_STATUS(ANYMPS_INVALID_ARGUMENT, anymps_npy_write(NULL, matrix));
@@ -244,7 +247,8 @@ static void check_whole_or_not_at_all(anymps_matrix *matrix)
     /* With room it is replaced, and keeps its permissions. */
     struct stat about;
     EXPECT_OK(anymps_npy_write(name, matrix));
-    EXPECT(stat(name, &about) == 0 && (about.st_mode & 0777) == 0640 && about.st_size > 300000 && files_in_folder() == 1);
+    EXPECT(stat(name, &about) == 0 && (about.st_mode & 0777) == 0640 && about.st_size > 300000 &&
+           files_in_folder() == 1);
     (void)unlink(name);
     /* A name of the greatest length is as good as any. */
     char longest[256];

@@ -15,8 +15,7 @@
 static int expect_failures; /* one program, one thread */
 static int expect_count;
 
-static inline bool expect_true(bool condition, const char *file, int line, const char *format, ...)
-    ANYMPS_PRINTF(4, 5);
+static inline bool expect_true(bool condition, const char *file, int line, const char *format, ...) ANYMPS_PRINTF(4, 5);
 static inline bool expect_true(bool condition, const char *file, int line, const char *format, ...)
 {
     expect_count++;
@@ -42,13 +41,13 @@ static inline bool expect_status(anymps_status seen, anymps_status wanted, const
                        "%s fails without a message", call);
 }
 
-#define EXPECT(condition) expect_true((condition), __FILE__, __LINE__, "%s", #condition)
+#define EXPECT(condition)           expect_true((condition), __FILE__, __LINE__, "%s", #condition)
 #define EXPECT_STATUS(wanted, call) expect_status((call), (wanted), #call, __FILE__, __LINE__)
-#define EXPECT_OK(call) EXPECT_STATUS(ANYMPS_OK, call)
+#define EXPECT_OK(call)             EXPECT_STATUS(ANYMPS_OK, call)
 /* The last failure's message holds this text. */
 #define EXPECT_MESSAGE(text)                                                                                           \
-    expect_true(strstr(anymps_last_error()->message, (text)) != NULL, __FILE__, __LINE__, "'%s' is not in '%s'", (text), \
-                anymps_last_error()->message)
+    expect_true(strstr(anymps_last_error()->message, (text)) != NULL, __FILE__, __LINE__, "'%s' is not in '%s'",       \
+                (text), anymps_last_error()->message)
 
 /* Everything has been released. */
 static inline void expect_nothing_live(const char *file, int line)

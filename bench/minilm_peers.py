@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""MiniLM from text to embeddings, beside PyTorch and ONNX Runtime on the CPU, in one process and in turns.
+
+    tools/get-minilm
+    cmake --preset release && cmake --build --preset release --target minilm_shared
+    python3 -m venv peers && peers/bin/pip install torch transformers tokenizers onnx onnxscript onnxruntime numpy
+    peers/bin/python bench/minilm_peers.py build/release/examples/minilm/libminilm_shared.so [THREADS]
+
+All three get the same texts and use the same number of threads; tokenizing, pooling and scaling to length 1 count.
+The peers run the same weights; ONNX Runtime runs PyTorch's export with its own optimiser at the highest level. A pause
+before every call lets spinning threads of the last one sleep. Medians; the ratio is the peer's time over ours.
+"""
+import ctypes
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnxruntime
+import torch
+from tokenizers import BertWordPieceTokenizer
+from transformers import BertConfig, BertModel
+from safetensors.torch import load_file
+
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
+MODEL = pathlib.Path(os.environ.get("ANYMPS_MINILM", CACHE / "anymps" / "minilm"))
+THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else len(os.sched_getaffinity(0))
+WIDTH, F32, PAUSE_S = 384, 0x10000020, 0.15
+SHORT = "A sentence of sixteen tokens has fourteen words between its two marks ."
+WORDS = ("river stone cloud house night music paper green small water light dark silver window garden winter summer market "
+         "bridge candle mountain valley road letter island ocean forest engine mirror clock").split()
+
+
+class Desc(ctypes.Structure):
+    _fields_ = [("folder", ctypes.c_char_p), ("device", ctypes.c_char_p), ("threads", ctypes.c_size_t), ("dtype", ctypes.c_int)]
+
+
+class Sentence(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char_p), ("length", ctypes.c_size_t)]
+
+
+class Ours:
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(path)
+        self.encoder = ctypes.c_void_p()
+        why = ctypes.create_string_buffer(256)
+        desc = Desc(str(MODEL).encode(), b"cpu", THREADS, F32)
+        if self.lib.encoder_open(ctypes.byref(desc), ctypes.byref(self.encoder), why) != 0:
+            sys.exit(why.value.decode())
+
+    def __call__(self, texts):
+        encoded = [text.encode() for text in texts]
+        sentences = (Sentence * len(texts))(*[Sentence(text, len(text)) for text in encoded])
+        out = np.empty((len(texts), WIDTH), np.float32)
+        status = self.lib.encoder_run(self.encoder, sentences, ctypes.c_size_t(len(texts)), ctypes.c_void_p(out.ctypes.data))
+        assert status == 0
+        return out
+
+
+def make_tokenizer():
+    tokenizer = BertWordPieceTokenizer(str(MODEL / "vocab.txt"), lowercase=True)
+    tokenizer.enable_truncation(256)
+    tokenizer.enable_padding()
+    return tokenizer
+
+
+class PyTorch:
+    def __init__(self):
+        torch.set_num_threads(THREADS)
+        config = BertConfig(vocab_size=30522, hidden_size=WIDTH, num_hidden_layers=6, num_attention_heads=12,
+                            intermediate_size=1536, layer_norm_eps=1e-12, attn_implementation="sdpa")
+        self.model = BertModel(config).eval()
+        left_out = self.model.load_state_dict(load_file(MODEL / "model.safetensors"), strict=False)
+        assert not left_out.missing_keys, left_out
+        self.tokenizer = make_tokenizer()
+
+    def inputs(self, texts):
+        batch = self.tokenizer.encode_batch(texts)
+        return torch.tensor([e.ids for e in batch]), torch.tensor([e.attention_mask for e in batch])
+
+    def __call__(self, texts):
+        ids, mask = self.inputs(texts)
+        with torch.inference_mode():
+            states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            weights = mask.unsqueeze(-1).float()
+            return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=1).numpy()
+
+
+class States(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids, mask):
+        return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+
+class OnnxRuntime:
+    def __init__(self, torch_peer):
+        # Exporting takes longer than measuring: kept for the next run.
+        path = pathlib.Path(tempfile.gettempdir()) / f"anymps-minilm-{os.getuid()}-{torch.__version__}.onnx"
+        if not path.exists():
+            self.export(torch_peer, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.tokenizer = torch_peer.tokenizer
+
+    @staticmethod
+    def export(torch_peer, path):
+        example = torch_peer.inputs(["one two three", "four five six"])
+        dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
+        torch.onnx.export(States(torch_peer.model).eval(), example, str(path), input_names=["ids", "mask"],
+                          output_names=["states"], dynamic_shapes=(dims, dims), dynamo=True, external_data=False, verbose=False)
+
+    def __call__(self, texts):
+        batch = self.tokenizer.encode_batch(texts)
+        ids = np.array([e.ids for e in batch], np.int64)
+        mask = np.array([e.attention_mask for e in batch], np.int64)
+        states = self.session.run(None, {"ids": ids, "mask": mask})[0]
+        mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+        return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
+
+
+def measure(peers, texts, rounds):
+    times = {name: [] for name in peers}
+    wanted = peers["PyTorch"](texts)
+    for name, peer in peers.items():
+        peer(texts)  # warm
+        difference = np.abs(peer(texts) - wanted).max()
+        assert difference < 1e-5, (name, difference)
+    for _ in range(rounds):
+        for name, peer in peers.items():
+            time.sleep(PAUSE_S)
+            begin = time.perf_counter()
+            peer(texts)
+            times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main():
+    torch_peer = PyTorch()
+    peers = {"anymps": Ours(sys.argv[1]), "PyTorch": torch_peer, "ONNX Runtime": OnnxRuntime(torch_peer)}
+    many = [" ".join(WORDS[(i + 7 * k) % len(WORDS)] for k in range(30)) for i in range(100)]
+    lengths = {len(e.ids) for e in torch_peer.tokenizer.encode_batch([SHORT])}, {len(e.ids) for e in torch_peer.tokenizer.encode_batch(many)}
+    print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, tokens per sentence {lengths}")
+    for what, texts, rounds in [("1 sentence of 16 tokens", [SHORT], 25), ("100 sentences of 32 tokens", many, 9)]:
+        times = measure(peers, texts, rounds)
+        cells = [f"{name} {value * 1e3:.2f} ms ({value / times['anymps']:.2f})" for name, value in times.items()]
+        print(f"{what}: " + ", ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
