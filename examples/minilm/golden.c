@@ -168,7 +168,7 @@ static int check_dtype(const encoder_desc *desc, const sentence *sentences, cons
 {
     char why[WHY_BYTES] = "";
     encoder *e = NULL;
-    float *const seen = calloc(2 * count, MINILM_WIDTH * sizeof *seen);
+    float *const seen = calloc(2 * count + 1, MINILM_WIDTH * sizeof *seen);
     const anymps_status status = encoder_open(desc, &e, why);
     if (status != ANYMPS_OK || seen == NULL) {
         printf("skipped: %s\n", why);

@@ -150,14 +150,17 @@ anymps_status amps_write_bytes(amps_write *w, const void *bytes, size_t length_b
    file systems) has still been renamed in, so that no failure is told. */
 static void flush_folder(const amps_write *w)
 {
+    char name[4096] = "."; /* no system takes a longer path */
     const size_t folder = folder_length(w->path);
-    char *const name = folder > 0 ? amps_strndup(w->path, folder) : amps_strndup(".", 1);
-    const int descriptor = name != NULL ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    if (folder > 0 && folder < sizeof name) {
+        memcpy(name, w->path, folder);
+        name[folder] = '\0';
+    }
+    const int descriptor = open(name, O_RDONLY | O_CLOEXEC);
     if (descriptor >= 0) {
         (void)fsync(descriptor);
         (void)close(descriptor);
     }
-    amps_free(name);
 }
 
 static anymps_status finish(amps_write *w)
