@@ -78,11 +78,11 @@ void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, s
         case_expect(self, operand_index, b, i, j, integer_result(p.sum, alpha, beta, old), 0.0);
         return;
     }
-    /* alpha and beta act in f32. With beta one more sum is rounded: a unit of both its terms. */
+    /* alpha and beta act in f32. With beta its product and one more sum are rounded. */
     const double factor = (double)(float)alpha;
     const double rest = beta == 0.0 ? 0.0 : (double)(float)beta * old;
     const double magnitude = fabs(factor) * p.magnitude;
-    const double last_sum = beta == 0.0 ? 0.0 : UNIT * magnitude + 2.0 * UNIT * fabs(rest);
+    const double last_sum = 2.0 * UNIT * fabs(rest);
     case_expect(self, operand_index, b, i, j, factor * p.sum + rest,
                 bound_of_sum(terms, magnitude) + last_sum);
 }

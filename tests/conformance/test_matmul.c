@@ -80,7 +80,7 @@ static void check_by_vector(test_case *self, const recipe *of, const dense_pair 
         for (size_t k = 0; k < terms; k++) {
             bound += fabs(alpha * row[k]) * folded[terms + k];
         }
-        bound = bound_of_sum(terms, bound) + (beta == 0.0 ? 0.0 : UNIT * bound);
+        bound = bound_of_sum(terms, bound);
         for (size_t j = 0; j < of->columns; j++) {
             const double one = operand_after(&self->operands[2], b, i, j);
             const double old = beta == 0.0 ? 0.0 : beta * operand_before(&self->operands[2], b, i, j);
