@@ -47,7 +47,7 @@ static double widen(uint16_t bits, narrow_format f)
     const uint64_t sign = (uint64_t)(bits >> 15) << 63;
     const uint64_t mantissa = bits & ((1u << f.mantissa_bits) - 1);
     const unsigned top = (1u << f.exponent_bits) - 1;
-    const unsigned exponent = (bits >> f.mantissa_bits) & top;
+    const unsigned exponent = ((unsigned)bits >> f.mantissa_bits) & top;
     const uint64_t aligned = mantissa << (52 - f.mantissa_bits);
     if (exponent == top) {
         return bits_double(sign | 0x7ff0000000000000u | aligned);
