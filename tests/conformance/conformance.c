@@ -3,9 +3,10 @@
  * conformance.c: one program that holds every backend to the promises of kernels.h.
  *
  *     conformance [--device cpu|cuda|metal] [--isa avx2] [--op matmul] [--case NAME] [--threads N]
- *                 [--quick 1] [--list 1]
+ *                 [--algorithm vendor|own] [--quick 1] [--list 1]
  *
- * Without --op it runs every operator; --threads opens one device with so many threads. The list of
+ * Without --op it runs every operator; --threads opens one device with so many threads; --algorithm is that of
+ * every kernel, and cases that a device has no such algorithm for count as unsupported. The list of
  * operators is made by CMake from src/contract/ops.def. Exit: 0 passed, 1 failed, 77 no such device here.
  */
 #include "conformance.h"
@@ -29,12 +30,21 @@ static const chapter chapters[] = {
 #undef OPERATOR
 };
 
+static anymps_algorithm algorithm_named(const char *name)
+{
+    if (name != NULL && strcmp(name, "vendor") == 0) {
+        return ANYMPS_ALGORITHM_VENDOR;
+    }
+    return name != NULL && strcmp(name, "own") == 0 ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_AUTO;
+}
+
 /* The answer: did every case pass, and was there one? */
 static bool run_chapter(const chapter *which, const machine *on, int count, char **words)
 {
     suite run = {.op = which->op, .machine = on, .only = argument(count, words, "case")};
     run.quick = argument(count, words, "quick") != NULL || getenv("ANYMPS_TEST_QUICK") != NULL;
     run.list = argument(count, words, "list") != NULL;
+    run.algorithm = algorithm_named(argument(count, words, "algorithm"));
     which->run(&run);
     if (!run.list) {
         printf("%-16s on %s: %zu cases, %zu failed, %zu unsupported\n", run.op, on->label, run.ran, run.failed,

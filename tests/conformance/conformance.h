@@ -23,6 +23,7 @@ typedef struct suite {
     const char *only; /* the one case to run, or NULL */
     bool quick;       /* every eighth case, for sanitizers */
     bool list;        /* print names, run nothing */
+    anymps_algorithm algorithm; /* of every kernel */
     size_t ran, failed, unsupported;
     const char *last_unsupported;
 } suite;

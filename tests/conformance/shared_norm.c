@@ -127,6 +127,7 @@ static void run_one(suite *run, const norm_kind *kind, const row_recipe *shape, 
     }
     const context of = {kind, shape->rows, shape->columns, epsilon, with};
     anymps_norm_desc desc = ANYMPS_NORM_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.epsilon = epsilon;
     desc.dtype = shape->type->dtype;
     if (!shape->open) {

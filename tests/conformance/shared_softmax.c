@@ -117,6 +117,7 @@ static void run_one(suite *run, const softmax_kind *kind, const row_recipe *shap
     }
     const context of = {kind, shape->rows, shape->columns, scale};
     anymps_softmax_desc desc = ANYMPS_SOFTMAX_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.scale = scale;
     desc.dtype = shape->type->dtype;
     if (!shape->open) {

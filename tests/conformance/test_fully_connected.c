@@ -106,6 +106,7 @@ static void run_recipe(suite *run, const recipe *of)
         return;
     }
     anymps_fully_connected_desc desc = ANYMPS_FULLY_CONNECTED_DESC_INIT;
+    desc.algorithm = run->algorithm;
     if (!of->open) {
         desc.rows = of->rows;
         desc.inputs = of->inputs;

@@ -128,6 +128,7 @@ static void run_recipe(suite *run, const recipe *of)
         return;
     }
     anymps_lora_desc desc = ANYMPS_LORA_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.scale = of->scale;
     desc.accumulate = of->accumulate;
     desc.transpose_weights = of->transpose_weights;

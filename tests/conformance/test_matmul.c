@@ -167,6 +167,7 @@ static void run_recipe(suite *run, const recipe *of)
         return;
     }
     anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.rows = of->rows;
     desc.columns = of->columns;
     desc.interior = of->interior;

@@ -71,6 +71,7 @@ static void run_recipe(suite *run, const recipe *of)
         return;
     }
     anymps_matrix_vector_desc desc = ANYMPS_MATRIX_VECTOR_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.rows = of->rows;
     desc.columns = of->columns;
     desc.transpose = of->transpose;

@@ -79,6 +79,7 @@ static void run_one(suite *run, const row_recipe *shape, const neuron_case *neur
     }
     const context of = {neuron, shape->rows, shape->columns, alpha};
     anymps_neuron_desc desc = ANYMPS_NEURON_DESC_INIT;
+    desc.algorithm = run->algorithm;
     desc.neuron = neuron->type;
     desc.a = neuron->a;
     desc.b = neuron->b;

@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_input in = {data, size, 0};
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
-    desc.id = "cpu";
+    desc.id = FUZZ_DEVICE;
     desc.threads = 1;
     anymps_device *device = NULL;
     anymps_buffer *buffer = NULL;

@@ -50,7 +50,7 @@ static void require(bool holds)
 static void open_world(world *w)
 {
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
-    desc.id = "cpu";
+    desc.id = FUZZ_DEVICE;
     desc.threads = 2;
     float start[CELLS];
     for (size_t i = 0; i < CELLS; i++) {

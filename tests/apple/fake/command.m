@@ -223,6 +223,19 @@ struct block {
 
 extern void *_NSConcreteGlobalBlock[32], *_NSConcreteStackBlock[32], *_NSConcreteMallocBlock[32];
 
+/* Is the address on the calling thread's stack? */
+static bool on_stack(const void *address)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes))
+        return false;
+    pthread_attr_getstack(&attributes, &lowest, &size);
+    pthread_attr_destroy(&attributes);
+    return (const char *)address >= (char *)lowest && (const char *)address < (char *)lowest + size;
+}
+
 /* A global block is kept by address, any other is copied, as _Block_copy does. */
 static void *copy_block(id self, SEL _cmd, struct block *block)
 {
@@ -232,6 +245,7 @@ static void *copy_block(id self, SEL _cmd, struct block *block)
               block->descriptor->size);
     if (block->class == (void *)_NSConcreteGlobalBlock) {
         REFUSE_IF(!(block->flags & (1 << 28)), "a global block without the flag BLOCK_IS_GLOBAL");
+        REFUSE_IF(on_stack(block), "a global block on the stack: it is kept by address and gone when its function is");
         return block;
     }
     REFUSE_IF(block->class != (void *)_NSConcreteStackBlock, "not a block: its class is %p", block->class);

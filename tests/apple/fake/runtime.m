@@ -23,7 +23,7 @@ static __thread uint64_t messages_sent, objects_made;
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
 static NSObject *newest;
 static uint64_t live_count;
-static Class released_class;
+static Class released_class, pool_class;
 
 /* The last objects released, kept to recognise messages to them; older ones are really freed. */
 enum { QUARANTINE = 8192 };
@@ -238,7 +238,8 @@ static void enlist(NSObject *object)
     newest = object;
     live_count++;
     pthread_mutex_unlock(&live_lock);
-    objects_made++;
+    if (object_getClass(object) != pool_class) /* Apple's pools are pages, not objects */
+        objects_made++;
 }
 
 /* Takes the object off the list of the living and into quarantine; returns what leaves quarantine. */
@@ -285,8 +286,10 @@ static __thread NSAutoreleasePool *innermost_pool;
 }
 + (void)initialize
 {
-    if (self == objc_getClass("NSObject"))
-        released_class = objc_getClass("FakeReleased");
+    if (self != objc_getClass("NSObject"))
+        return;
+    released_class = objc_getClass("FakeReleased");
+    pool_class = objc_getClass("NSAutoreleasePool");
 }
 + (id)retain
 {

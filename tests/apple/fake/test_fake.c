@@ -150,7 +150,8 @@ static void test_product(void)
 {
     static const unsigned long descriptor[3] = {0, sizeof(struct block), 0};
     int hits = 0;
-    struct block block = {global_block, 1 << 28 | 1 << 30, 0, on_done, descriptor, &hits};
+    static struct block block;
+    block = (struct block){global_block, 1 << 28 | 1 << 30, 0, on_done, descriptor, &hits};
     scene s = scene_make();
     fake_option_set(FAKE_DELAY_US, 20000);
     SEND(void, (void *), s.command_buffer, "addCompletedHandler:", &block);
