@@ -129,11 +129,11 @@ static void forget_records(anymps_command_buffer *command_buffer)
     command_buffer->held_count = 0;
 }
 
-void anymps_command_buffer_release(anymps_command_buffer *command_buffer)
+/* Nobody has a reference any more; `done`, which gives its own back under the lock, may still be inside. */
+static void destroy(anymps_command_buffer *command_buffer)
 {
-    if (command_buffer == NULL || !amps_object_release(&command_buffer->object)) {
-        return;
-    }
+    (void)pthread_mutex_lock(&command_buffer->lock);
+    (void)pthread_mutex_unlock(&command_buffer->lock);
     forget_records(command_buffer);
     for (chunk *each = command_buffer->first_chunk; each != NULL;) {
         chunk *const next = each->next;
@@ -146,6 +146,13 @@ void anymps_command_buffer_release(anymps_command_buffer *command_buffer)
     (void)pthread_mutex_destroy(&command_buffer->lock);
     anymps_queue_release(command_buffer->queue);
     amps_free(command_buffer);
+}
+
+void anymps_command_buffer_release(anymps_command_buffer *command_buffer)
+{
+    if (command_buffer != NULL && amps_object_release(&command_buffer->object)) {
+        destroy(command_buffer);
+    }
 }
 
 anymps_queue *anymps_command_buffer_queue(const anymps_command_buffer *command_buffer)
@@ -360,7 +367,7 @@ anymps_status anymps_command_buffer_commit(anymps_command_buffer *command_buffer
 }
 
 /* Called by the backend when a commit has ended. The state is final before the callback runs; waiters
-   go on after it. The last thing is to drop the reference that the flight held. */
+   go on after it, when the reference that the flight held is gone. */
 static void done(amps_submission *submission, const anymps_error *error)
 {
     anymps_command_buffer *const command_buffer =
@@ -388,10 +395,12 @@ static void done(amps_submission *submission, const anymps_error *error)
         command_buffer->ended_commits = serial;
     }
     (void)pthread_cond_broadcast(&command_buffer->ended);
+    /* The flight's reference goes before any waiter goes on, so that nothing is alive once a caller who has waited
+       has released all. Without a reference of its own the command buffer may be gone after the unlock. */
+    const bool last = held && amps_object_release(&command_buffer->object);
     (void)pthread_mutex_unlock(&command_buffer->lock);
-    /* Without a reference of its own the command buffer may be gone from here on. */
-    if (held) {
-        anymps_command_buffer_release(command_buffer);
+    if (last) {
+        destroy(command_buffer);
     }
 }
 

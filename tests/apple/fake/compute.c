@@ -7,6 +7,8 @@
  */
 #include "compute.h"
 
+#include "fake.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,8 +66,18 @@ static float get(const operand *o, size_t i, size_t j)
     return load(at(o, i, j), o->type);
 }
 
+/* Keeps 10 bits of a float's fraction, as tensor units do. */
+static float cut(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= 0xffffe000u;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
 /* Rows of `o` (columns when `transposed`) as floats, interior fastest, into fresh memory. */
-static float *gather(const operand *o, size_t rows, size_t columns, bool transposed)
+static float *gather(const operand *o, size_t rows, size_t columns, bool transposed, bool reduced)
 {
     float *copy = malloc((rows * columns + 1) * sizeof *copy);
     if (!copy)
@@ -73,6 +85,8 @@ static float *gather(const operand *o, size_t rows, size_t columns, bool transpo
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < columns; j++)
             copy[i * columns + j] = transposed ? get(o, j, i) : get(o, i, j);
+        for (size_t j = 0; reduced && j < columns; j++)
+            copy[i * columns + j] = cut(copy[i * columns + j]);
     }
     return copy;
 }
@@ -99,12 +113,16 @@ static void product(const fake_arithmetic *work, unsigned char *const *bases, si
     const bool layer = work->kind == FAKE_LAYER;
     const size_t last = work->view_count - 1;
     const operand left = operand_of(work, 0, bases, b), right = operand_of(work, 1, bases, b);
-    const operand result = operand_of(work, last, bases, b);
+    operand result = operand_of(work, last, bases, b);
+    const bool reduced = (work->defects & FAKE_DEFECT_F32_REDUCED) && left.type == FAKE_F32;
+    const bool reads = work->beta != 0 || (work->defects & FAKE_DEFECT_BETA_ZERO_READS);
+    if (work->defects & FAKE_DEFECT_SLICED_RESULT)
+        result.row_bytes = work->columns * result.element;
     const bool biased = layer && work->views[2].buffer != NULL;
     const operand bias = biased ? operand_of(work, 2, bases, b) : left;
     const float alpha = (float)work->alpha, beta = (float)work->beta;
-    float *x = gather(&left, work->rows, work->interior, work->transpose_left);
-    float *y = gather(&right, work->columns, work->interior, !work->transpose_right);
+    float *x = gather(&left, work->rows, work->interior, work->transpose_left, reduced);
+    float *y = gather(&right, work->columns, work->interior, !work->transpose_right, reduced);
     for (size_t i = 0; i < work->rows; i++) {
         for (size_t j = 0; j < work->columns; j++) {
             float value = alpha * dot(x + i * work->interior, y + j * work->interior, work->interior);
@@ -112,7 +130,7 @@ static void product(const fake_arithmetic *work, unsigned char *const *bases, si
                 value += get(&bias, 0, j);
             if (layer)
                 value = activate(work, 0, value);
-            else if (beta != 0)
+            else if (reads)
                 value += beta * get(&result, i, j);
             store(at(&result, i, j), result.type, value);
         }
@@ -121,7 +139,6 @@ static void product(const fake_arithmetic *work, unsigned char *const *bases, si
     free(y);
 }
 
-/* A row that begins with -inf comes out as NaN: a known defect that callers must steer around. */
 static void softmax(const fake_arithmetic *work, unsigned char *const *bases, size_t b)
 {
     const operand source = operand_of(work, 0, bases, b), result = operand_of(work, 1, bases, b);
@@ -134,10 +151,10 @@ static void softmax(const fake_arithmetic *work, unsigned char *const *bases, si
             row[j] = get(&source, i, j);
             largest = row[j] > largest ? row[j] : largest;
         }
-        const float defect = isinf(row[0]) && row[0] < 0 ? NAN : 0;
+        const bool defect = (work->defects & FAKE_DEFECT_SOFTMAX_INFINITY) && isinf(row[0]) && row[0] < 0;
         for (size_t j = 0; j < work->columns; j++)
             lanes[j % 32] += expf(row[j] - largest);
-        float sum = defect;
+        float sum = defect ? NAN : 0;
         for (size_t lane = 0; lane < 32; lane++)
             sum += lanes[lane];
         for (size_t j = 0; j < work->columns; j++) {

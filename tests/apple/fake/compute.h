@@ -39,7 +39,8 @@ typedef struct fake_arithmetic {
     double alpha, beta;
     int neuron;
     float a, b, c;
-    float *slopes; /* PReLU: one per column; owned */
+    float *slopes;    /* PReLU: one per column; owned */
+    unsigned defects; /* a sum of fake_defect */
 } fake_arithmetic;
 
 /* `bases[i]` is where view i's buffer begins in memory. */

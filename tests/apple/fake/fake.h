@@ -36,8 +36,17 @@ typedef enum fake_option {
     FAKE_OS_MINOR,
     FAKE_THREAD_ORDER, /* of shader threads: 0 ascending, 1 descending, else a seed (FAKE_METAL_ORDER) */
     FAKE_MAX_BUFFER,   /* maxBufferLength, bytes (2^32 at first) */
+    FAKE_DEFECTS,      /* which known defects MPS shows, a sum of fake_defect (FAKE_METAL_DEFECTS) */
     FAKE_OPTION_COUNT
 } fake_option;
+
+/* Defects that users report of some machine or version; the library must be right all the same. */
+typedef enum fake_defect {
+    FAKE_DEFECT_SOFTMAX_INFINITY = 1, /* a row that begins with -inf comes out as NaN */
+    FAKE_DEFECT_BETA_ZERO_READS = 2,  /* beta 0 multiplies what the result holds */
+    FAKE_DEFECT_F32_REDUCED = 4,      /* f32 factors are cut to 10 bits of fraction */
+    FAKE_DEFECT_SLICED_RESULT = 8     /* a result narrower than its rows is written as if it were as wide */
+} fake_defect;
 
 fake_counts fake_get_counts(void);
 void fake_set(fake_option option, uint64_t value);

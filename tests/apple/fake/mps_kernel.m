@@ -263,18 +263,27 @@ static size_t extent(const fake_view *view, size_t batch)
            view->columns * fake_element_bytes(view->type);
 }
 
-/* Rectangles that interleave without meeting are allowed; the rough answer looks at the byte ranges first. */
+static size_t row_start(const fake_view *view, size_t row)
+{
+    return view->offset + row / view->rows * view->matrix_bytes + row % view->rows * view->row_bytes;
+}
+
+/* Row by row, since rectangles may interleave without meeting; products of rows too many to try count as apart. */
 static bool overlap(const fake_view *x, const fake_view *y, size_t batch)
 {
+    const size_t x_bytes = x->columns * fake_element_bytes(x->type), y_bytes = y->columns * fake_element_bytes(y->type);
     if (x->buffer != y->buffer || x->offset >= y->offset + extent(y, batch) ||
-        y->offset >= x->offset + extent(x, batch))
+        y->offset >= x->offset + extent(x, batch) || x->rows * batch > ((size_t)1 << 22) / (y->rows * batch))
         return false;
-    if (x->row_bytes != y->row_bytes || batch > 1)
-        return true;
-    const size_t pitch = x->row_bytes, wx = x->columns * fake_element_bytes(x->type),
-                 wy = y->columns * fake_element_bytes(y->type);
-    const size_t ax = x->offset % pitch, ay = y->offset % pitch;
-    return !((ax + wx <= ay && ay + wy <= pitch) || (ay + wy <= ax && ax + wx <= pitch));
+    for (size_t i = 0; i < x->rows * batch; i++) {
+        const size_t from = row_start(x, i);
+        for (size_t j = 0; j < y->rows * batch; j++) {
+            const size_t other = row_start(y, j);
+            if (from < other + y_bytes && other < from + x_bytes)
+                return true;
+        }
+    }
+    return false;
 }
 
 static void check_aliasing(FakeMatrixKernel *kernel, SEL selector, const fake_arithmetic *work, bool in_place)
@@ -304,6 +313,7 @@ void fake_encode(FakeMatrixKernel *kernel, SEL selector, FakeCommandBuffer *comm
     check_aliasing(kernel, selector, arithmetic, in_place);
     arithmetic_operation *made = zeroed(sizeof *made);
     made->arithmetic = *arithmetic;
+    made->arithmetic.defects = (unsigned)fake_get(FAKE_DEFECTS);
     made->operation.run = run_arithmetic;
     made->operation.destroy = destroy_arithmetic;
     made->operation.buffers = zeroed(FAKE_MAX_VIEWS * sizeof(FakeBuffer *));

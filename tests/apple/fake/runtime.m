@@ -148,6 +148,7 @@ __attribute__((constructor)) static void set_up(void)
     set_from_environment("FAKE_METAL_DELAY_US", FAKE_DELAY_US);
     set_from_environment("FAKE_METAL_FAMILY", FAKE_FAMILY);
     set_from_environment("FAKE_METAL_ORDER", FAKE_THREAD_ORDER);
+    set_from_environment("FAKE_METAL_DEFECTS", FAKE_DEFECTS);
     const char *version = getenv("FAKE_METAL_OS");
     if (version) {
         char *end = NULL;
