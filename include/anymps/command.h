@@ -101,6 +101,19 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status
 anymps_command_buffer_commit(anymps_command_buffer *command_buffer);
 
 /*
+ * As anymps_command_buffer_commit, into the caller's own `id<MTLCommandBuffer>` or `CUstream` instead of the queue.
+ *
+ * Metal: the records are encoded at the end of what the caller has encoded, with no encoder open before and none
+ * after; the caller commits his command buffer, once, and must not drop it uncommitted: until it has completed
+ * this command buffer is in flight. CUDA: the records follow what is in the stream. `native` is borrowed
+ * until then and must belong to the queue's device.
+ * INVALID_ARGUMENT: null, or a handle of another device. INVALID_STATE: in flight, or the MTLCommandBuffer was
+ * committed already. UNSUPPORTED: the CPU has no such handles. Else as anymps_command_buffer_commit. Since: 0.1.
+ */
+ANYMPS_API ANYMPS_MUST_USE anymps_status
+anymps_command_buffer_commit_native(anymps_command_buffer *command_buffer, void *native);
+
+/*
  * Blocks until the last commit has ended and returns how: OK, EXECUTION_FAILED, DEVICE_LOST,
  * OUT_OF_MEMORY. May be called by any number of threads, any number of times.
  * INVALID_ARGUMENT: null. INVALID_STATE: never committed. Since: 0.1.

@@ -340,12 +340,13 @@ static void drop_after_flight(anymps_command_buffer *command_buffer)
     }
 }
 
-anymps_status anymps_command_buffer_commit(anymps_command_buffer *command_buffer)
+/* `native`: the caller's own command buffer or stream, or NULL. */
+static anymps_status commit(anymps_command_buffer *command_buffer, void *native)
 {
-    ANYMPS_TRY(check(command_buffer, "command_buffer_commit"));
     int before;
     ANYMPS_TRY(claim(command_buffer, &before));
     const uint64_t started = command_buffer->commit_started_ns;
+    command_buffer->submission.native_target = native;
     hold_for_flight(command_buffer);
     amps_queue *const queue = command_buffer->queue->impl;
     const anymps_status status = queue->device->backend->submit(queue, &command_buffer->submission);
@@ -364,6 +365,21 @@ anymps_status anymps_command_buffer_commit(anymps_command_buffer *command_buffer
         (void)pthread_mutex_unlock(&command_buffer->lock);
     }
     return ANYMPS_OK;
+}
+
+anymps_status anymps_command_buffer_commit(anymps_command_buffer *command_buffer)
+{
+    ANYMPS_TRY(check(command_buffer, "command_buffer_commit"));
+    return commit(command_buffer, NULL);
+}
+
+anymps_status anymps_command_buffer_commit_native(anymps_command_buffer *command_buffer, void *native)
+{
+    ANYMPS_TRY(check(command_buffer, "command_buffer_commit_native"));
+    ANYMPS_FAIL_IF(native == NULL, ANYMPS_INVALID_ARGUMENT, "command_buffer_commit_native: native is NULL");
+    ANYMPS_FAIL_IF(command_buffer->queue->impl->device->backend->kind == ANYMPS_BACKEND_CPU, ANYMPS_UNSUPPORTED,
+                   "command_buffer_commit_native: the CPU has no command buffers or streams of its own");
+    return commit(command_buffer, native);
 }
 
 /* Called by the backend when a commit has ended. The state is final before the callback runs; waiters

@@ -179,9 +179,9 @@ static anymps_status take_command_buffer(amps_queue *queue, const amps_submissio
         *command_buffer = (amps_id)submission->native_target;
         const uint64_t theirs = amps_send_registry_id(amps_send_command_buffer_device(*command_buffer));
         ANYMPS_FAIL_IF(theirs != amps_send_registry_id(amps_metal_device_of(queue->device)->device), ANYMPS_INVALID_ARGUMENT,
-                       "command_buffer_encode_native: the MTLCommandBuffer belongs to another device");
+                       "command_buffer_commit_native: the MTLCommandBuffer belongs to another device");
         ANYMPS_FAIL_IF(amps_send_command_status(*command_buffer) >= MTLCommandBufferStatusCommitted, ANYMPS_INVALID_STATE,
-                       "command_buffer_encode_native: the MTLCommandBuffer was committed");
+                       "command_buffer_commit_native: the MTLCommandBuffer was committed");
         return ANYMPS_OK;
     }
     *command_buffer = amps_send_command_buffer((amps_id)queue->native);
