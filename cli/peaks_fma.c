@@ -12,39 +12,27 @@
 
 enum { STEPS = 20000, ROUNDS = 12 };
 
-/* Where values come from and go to, so that the compiler must believe that they matter: chains that began
+/* Where values come from (they go to a volatile of each loop), so that the compiler must believe that they matter: chains that began
    alike would be merged into one. */
-static volatile float source = 1.0f, sink;
-
-/* LANES floats in a vector, CHAINS accumulators: a * x + y converges, so that nothing overflows. */
-#define FMA_LOOP(name, lanes, chains, attribute)                                                                       \
-    typedef float name##_vector __attribute__((vector_size((lanes) * sizeof(float))));                                 \
-    attribute static double name(void)                                                                                 \
-    {                                                                                                                  \
-        name##_vector a[chains], x, y;                                                                                 \
-        for (int i = 0; i < (lanes); i++) {                                                                            \
-            x[i] = 0.5f;                                                                                               \
-            y[i] = 0.25f;                                                                                              \
-            for (int c = 0; c < (chains); c++) {                                                                       \
-                a[c][i] = source;                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (int step = 0; step < STEPS; step++) {                                                                     \
-            for (int c = 0; c < (chains); c++) {                                                                       \
-                a[c] = a[c] * x + y;                                                                                   \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (int c = 0; c < (chains); c++) {                                                                           \
-            sink = a[c][0];                                                                                            \
-        }                                                                                                              \
-        return 2.0 * (lanes) * (chains)*STEPS;                                                                         \
-    }
+static volatile float source = 1.0f;
 
 #if defined(__x86_64__)
-FMA_LOOP(loop_avx512, 16, 16, __attribute__((target("avx512f,fma"))))
-FMA_LOOP(loop_avx2, 8, 12, __attribute__((target("avx2,fma"))))
+#define LOOP   loop_avx512
+#define LANES  16
+#define CHAINS 16
+#define TARGET __attribute__((target("avx512f,fma")))
+#include "peaks_loop.h"
+#define LOOP   loop_avx2
+#define LANES  8
+#define CHAINS 12
+#define TARGET __attribute__((target("avx2,fma")))
+#include "peaks_loop.h"
 #endif
-FMA_LOOP(loop_plain, 4, 12, )
+#define LOOP   loop_plain
+#define LANES  4
+#define CHAINS 12
+#define TARGET
+#include "peaks_loop.h"
 
 typedef double (*fma_loop)(void); /* runs once, answers the operations done */
 

@@ -113,39 +113,39 @@ static double decode(float_format format, uint32_t bits)
 
 /* ---- Elements --------------------------------------------------------------------------------- */
 
-#define READ_AS(type)                                                                                                  \
-    {                                                                                                                  \
-        type read;                                                                                                     \
-        memcpy(&read, element, sizeof read);                                                                           \
-        return (double)read;                                                                                           \
+/* A whole number of 1 to 8 bytes, two's complement, little-endian hosts as everywhere in the library. */
+static double get_whole(anymps_dtype dtype, const void *element)
+{
+    size_t bits = anymps_dtype_bits(dtype);
+    bool is_signed = ((uint32_t)dtype & 0x20000000u) != 0;
+    uint64_t read = 0;
+    memcpy(&read, element, bits / 8);
+    if (is_signed && (read >> (bits - 1) & 1u) != 0) {
+        return -(double)(~read + 1 + (bits < 64 ? (uint64_t)1 << bits : 0)); /* 2^bits - read */
     }
+    return (double)read;
+}
 
 double value_get(anymps_dtype dtype, const void *element)
 {
     float_format format;
+    float single;
+    double value;
     uint16_t half;
     switch (dtype) {
+    case ANYMPS_DTYPE_F32: memcpy(&single, element, sizeof single); return (double)single;
+    case ANYMPS_DTYPE_F64: memcpy(&value, element, sizeof value); return value;
     case ANYMPS_DTYPE_F16:
     case ANYMPS_DTYPE_BF16:
         memcpy(&half, element, sizeof half);
-        (void)format_of(dtype, &format);
-        return decode(format, half);
-    case ANYMPS_DTYPE_F32: READ_AS(float)
-    case ANYMPS_DTYPE_F64: READ_AS(double)
-    case ANYMPS_DTYPE_I8: READ_AS(int8_t)
-    case ANYMPS_DTYPE_I16: READ_AS(int16_t)
-    case ANYMPS_DTYPE_I32: READ_AS(int32_t)
-    case ANYMPS_DTYPE_I64: READ_AS(int64_t)
-    case ANYMPS_DTYPE_BOOL:
-    case ANYMPS_DTYPE_U8: READ_AS(uint8_t)
-    case ANYMPS_DTYPE_U16: READ_AS(uint16_t)
-    case ANYMPS_DTYPE_U32: READ_AS(uint32_t)
-    case ANYMPS_DTYPE_U64: READ_AS(uint64_t)
-    default: return 0;
+        return format_of(dtype, &format) ? decode(format, half) : 0;
+    case ANYMPS_DTYPE_INVALID:
+    case ANYMPS_DTYPE_FORCE32: return 0;
+    default: return get_whole(dtype, element);
     }
 }
 
-/* Whole numbers of up to 32 bits, two's complement, little-endian hosts as everywhere in the library. */
+/* Whole numbers of up to 32 bits. */
 static void put_whole(anymps_dtype dtype, void *element, double value)
 {
     int bits = (int)anymps_dtype_bits(dtype);
