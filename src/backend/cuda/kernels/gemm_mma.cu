@@ -22,21 +22,34 @@ template <int INNER> __device__ inline int chunk_place(int row, int chunk)
     return row * chunks + (chunk ^ (chunks >= 8 ? row & 7 : (row >> 1) & 3));
 }
 
-/* Copies [OUTER][INNER] elements; what lies outside of outer × inner becomes zero. */
-template <typename T, int OUTER, int INNER, int THREADS>
-__device__ inline void copy_tile(unsigned to, const T *from, int64_t step, int64_t outer, int64_t inner)
-{
-#pragma unroll
-    for (int n = threadIdx.x; n < OUTER * INNER / 8; n += THREADS) {
-        const int row = n / (INNER / 8), chunk = n % (INNER / 8);
-        const int64_t left = row < outer ? (inner - chunk * 8) * 2 : 0;
-        const int bytes = left <= 0 ? 0 : left < 16 ? (int)left : 16;
-        const T *at = bytes > 0 ? from + row * step + chunk * 8 : from;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + 16 * chunk_place<INNER>(row, chunk)), "l"(at),
-                     "r"(bytes)
-                     : "memory");
+/*
+ * One thread's share of copying [OUTER][INNER] elements: one chunk of every ROWS-th row. What lies outside of the
+ * operand becomes zero.
+ */
+template <typename T, int OUTER, int INNER, int THREADS> struct tile_copy {
+    static constexpr int CHUNKS = INNER / 8, ROWS = THREADS / CHUNKS, COUNT = OUTER / ROWS;
+    const T *at;
+    int64_t step; /* elements from one of its rows to the next */
+    int row, chunk;
+
+    __device__ tile_copy(const T *from, int64_t pitch)
+        : step(pitch * ROWS), row(threadIdx.x / CHUNKS), chunk(threadIdx.x % CHUNKS)
+    {
+        at = from + row * pitch + chunk * 8;
     }
-}
+    /* `outer` rows and `inner` elements of each are left from here. */
+    __device__ void run(unsigned to, int outer, int inner) const
+    {
+        const int bytes = min(max((inner - chunk * 8) * 2, 0), 16);
+        const T *from = at;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++, from += step) {
+            asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + 16 * chunk_place<INNER>(row + i * ROWS, chunk)),
+                         "l"(from), "r"(row + i * ROWS < outer ? bytes : 0)
+                         : "memory");
+        }
+    }
+};
 
 template <bool TRANSPOSE> __device__ inline void load_matrices(unsigned (&r)[4], unsigned at)
 {
@@ -51,22 +64,42 @@ template <bool TRANSPOSE> __device__ inline void load_matrices(unsigned (&r)[4],
     }
 }
 
-/* Two results next to each other in a row. */
-template <typename T, typename R>
-__device__ inline void store_two(const amps_gemm_params &p, int64_t matrix, int64_t i, int64_t j, float a, float b, bool paired)
+/* Only alpha to apply, an even number of columns, pairs aligned. */
+template <typename R, int WM, int WN>
+__device__ inline void store_simple(const amps_gemm_params &p, int64_t matrix, int64_t i0, int64_t j0, const float (*sum)[WN / 8][4])
 {
-    R *to = (R *)p.result + matrix * p.result_matrix + i * p.result_row + j * p.result_column;
-    if (paired && j + 1 < p.columns) {
-        const float y0 = gemm_value<T, R>(p, matrix, j, to, a), y1 = gemm_value<T, R>(p, matrix, j + 1, to + 1, b);
-        if constexpr (sizeof(R) == 4) {
-            *reinterpret_cast<float2 *>(to) = make_float2(y0, y1);
-        } else {
-            *reinterpret_cast<unsigned *>(to) = pack_two(y0, y1, R());
+    const int lane = threadIdx.x % 32;
+    R *to = (R *)p.result + matrix * p.result_matrix + (i0 + lane / 4) * p.result_row + j0 + lane % 4 * 2;
+    const int rows = (int)min((int64_t)WM, p.rows - i0) - lane / 4, columns = (int)min((int64_t)WN, p.columns - j0) - lane % 4 * 2;
+#pragma unroll
+    for (int m = 0; m < WM / 16; m++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            R *row = to + (m * 16 + half * 8) * p.result_row;
+#pragma unroll
+            for (int n = 0; n < WN / 8; n++) {
+                if (m * 16 + half * 8 < rows && n * 8 < columns) {
+                    const float a = p.alpha * sum[m][n][half * 2], b = p.alpha * sum[m][n][half * 2 + 1];
+                    if constexpr (sizeof(R) == 4) {
+                        *reinterpret_cast<float2 *>(row + n * 8) = make_float2(a, b);
+                    } else {
+                        *reinterpret_cast<unsigned *>(row + n * 8) = pack_two(a, b, R());
+                    }
+                }
+            }
         }
-    } else {
-        gemm_end<T, R>(p, matrix, i, j, a);
-        if (j + 1 < p.columns) {
-            gemm_end<T, R>(p, matrix, i, j + 1, b);
+    }
+}
+
+/* Anything else: the sums go through shared memory, so that a short loop serves all elements in their order. */
+template <typename T, typename R, int TM, int TN, int THREADS>
+__device__ inline void store_any(const amps_gemm_params &p, int64_t matrix, int64_t i0, int64_t j0, const float *tile)
+{
+#pragma unroll 1
+    for (int n = threadIdx.x; n < TM * TN; n += THREADS) {
+        const int64_t i = i0 + n / TN, j = j0 + n % TN;
+        if (i < p.rows && j < p.columns) {
+            gemm_end<T, R>(p, matrix, i, j, tile[n]);
         }
     }
 }
@@ -89,20 +122,22 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     const int wi = warp / (TN / WN) * WM, wj = warp % (TN / WN) * WN;
     const int steps = (int)((p.interior + DEPTH - 1) / DEPTH);
 
+    /* An operand dense along the interior has it inside its rows in shared memory, else outside. */
+    tile_copy<T, LT ? DEPTH : TM, LT ? TM : DEPTH, THREADS> left_copy(left, LT ? p.left_column : p.left_row);
+    tile_copy<T, RT ? DEPTH : TN, RT ? TN : DEPTH, THREADS> right_copy(right, RT ? p.right_row : p.right_column);
+    const int64_t left_step = LT ? p.left_column * DEPTH : DEPTH, right_step = RT ? p.right_row * DEPTH : DEPTH;
+    const int left_rows = (int)min((int64_t)TM, p.rows - i0), right_columns = (int)min((int64_t)TN, p.columns - j0);
+    int64_t deep = p.interior;
+
     auto fetch = [&](int step) {
         if (step < steps) {
             const unsigned to = memory + step % STAGES * STAGE_BYTES;
-            const int64_t k = (int64_t)step * DEPTH;
-            if constexpr (LT) {
-                copy_tile<T, DEPTH, TM, THREADS>(to, left + k * p.left_column, p.left_column, p.interior - k, p.rows - i0);
-            } else {
-                copy_tile<T, TM, DEPTH, THREADS>(to, left + k, p.left_row, p.rows - i0, p.interior - k);
-            }
-            if constexpr (RT) {
-                copy_tile<T, DEPTH, TN, THREADS>(to + LEFT_BYTES, right + k * p.right_row, p.right_row, p.interior - k, p.columns - j0);
-            } else {
-                copy_tile<T, TN, DEPTH, THREADS>(to + LEFT_BYTES, right + k, p.right_column, p.columns - j0, p.interior - k);
-            }
+            const int k = (int)min(deep, (int64_t)DEPTH);
+            left_copy.run(to, LT ? k : left_rows, LT ? left_rows : k);
+            right_copy.run(to + LEFT_BYTES, RT ? k : right_columns, RT ? right_columns : k);
+            left_copy.at += left_step;
+            right_copy.at += right_step;
+            deep -= DEPTH;
         }
         asm volatile("cp.async.commit_group;" ::: "memory");
     };
@@ -144,22 +179,33 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     }
     const int64_t size = p.wide ? 4 : 2;
     const bool paired = p.result_column == 1 && p.result % (2 * size) == 0 && p.result_row % 2 == 0 && p.result_matrix % 2 == 0;
+    const bool simple = paired && p.beta == 0.0f && p.bias == 0 && p.neuron.type == 0 && p.columns % 2 == 0;
+    if (simple && p.wide) {
+        store_simple<float, WM, WN>(p, matrix, i0 + wi, j0 + wj, sum);
+        return;
+    }
+    if (simple) {
+        store_simple<T, WM, WN>(p, matrix, i0 + wi, j0 + wj, sum);
+        return;
+    }
+    float *const whole = reinterpret_cast<float *>(dynamic);
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
+    __syncthreads();
 #pragma unroll
     for (int m = 0; m < WM / 16; m++) {
 #pragma unroll
         for (int n = 0; n < WN / 8; n++) {
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int64_t i = i0 + wi + m * 16 + lane / 4 + half * 8, j = j0 + wj + n * 8 + lane % 4 * 2;
-                if (i < p.rows && j < p.columns) {
-                    if (p.wide) {
-                        store_two<T, float>(p, matrix, i, j, sum[m][n][half * 2], sum[m][n][half * 2 + 1], paired);
-                    } else {
-                        store_two<T, T>(p, matrix, i, j, sum[m][n][half * 2], sum[m][n][half * 2 + 1], paired);
-                    }
-                }
+            for (int i = 0; i < 4; i++) {
+                whole[(wi + m * 16 + lane / 4 + i / 2 * 8) * TN + wj + n * 8 + lane % 4 * 2 + i % 2] = sum[m][n][i];
             }
         }
+    }
+    __syncthreads();
+    if (p.wide) {
+        store_any<T, float, TM, TN, THREADS>(p, matrix, i0, j0, whole);
+    } else {
+        store_any<T, T, TM, TN, THREADS>(p, matrix, i0, j0, whole);
     }
 }
 

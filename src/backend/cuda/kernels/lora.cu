@@ -196,7 +196,8 @@ template <typename T> __device__ inline void load_ranks(const amps_lora_params &
 template <typename T, int R> __device__ __forceinline__ void lora_cluster(const amps_lora_params &p)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    __shared__ float part[THREADS / 32][R * 8], mine[R][RANKS], product[R][RANKS];
+    constexpr int WARPS = THREADS / 32, V = R * 8;
+    __shared__ float part[RANKS / 8][V], mine[R][RANKS], product[R][RANKS];
     begin_kernel();
     auto cluster = cooperative_groups::this_cluster();
     const int blocks = cluster.num_blocks(), block = cluster.block_rank();
@@ -216,11 +217,15 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
     for (int q = 0; q < 8; q++) {
         ahead[q] = j0 < j_end && q < p.rank ? to_f32(up[q * p.up_row + j0 * p.up_column]) : 0.0f;
     }
-    for (int64_t q0 = 0; q0 < p.rank; q0 += 8) {
-        float sum[R * 8] = {};
-        for (int64_t k = block * inputs + threadIdx.x; k < k_end; k += THREADS) {
+    /* Eight of the rank are a tile. Many tiles: each warp takes whole ones; few: several warps share one along the
+       inputs, and `part` has their sums behind each other. */
+    const int tiles = (int)(p.rank + 7) / 8, share = tiles >= WARPS ? 1 : tiles > 4 ? 1 : tiles > 2 ? 2 : tiles > 1 ? 4 : 8;
+    for (int tile = warp / share; tile < tiles; tile += WARPS / share) {
+        float sum[V] = {};
+#pragma unroll 4
+        for (int64_t k = block * inputs + warp % share * 32 + lane; k < k_end; k += share * 32) {
             float d[8];
-            load_ranks<T>(p, down + k * p.down_row + q0 * p.down_column, p.rank - q0, d);
+            load_ranks<T>(p, down + k * p.down_row + tile * 8 * p.down_column, p.rank - tile * 8, d);
 #pragma unroll
             for (int r = 0; r < R; r++) {
                 const float x = r < rows ? to_f32(source[r * p.source_row + k]) : 0.0f;
@@ -230,31 +235,33 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
                 }
             }
         }
-        reduce_scatter<R * 8>(sum);
-        if (lane % (32 / (R * 8)) == 0) {
-            part[warp][lane / (32 / (R * 8))] = sum[0];
+        reduce_scatter<V>(sum);
+        if (lane % (32 / V) == 0) {
+            part[tile * share + warp % share][lane / (32 / V)] = sum[0];
         }
-        __syncthreads();
-        if (threadIdx.x < R * 8) {
-            float all = 0.0f;
-#pragma unroll
-            for (int w = 0; w < THREADS / 32; w++) {
-                all += part[w][threadIdx.x];
-            }
-            mine[threadIdx.x / 8][q0 + threadIdx.x % 8] = all;
-        }
-        __syncthreads();
     }
-    cluster.sync();
-    for (int n = threadIdx.x; n < R * p.rank; n += THREADS) {
-        const int r = n / (int)p.rank, q = n % (int)p.rank;
+    __syncthreads();
+    float(*const sums)[RANKS] = blocks > 1 ? mine : product;
+    for (int n = threadIdx.x; n < tiles * V; n += THREADS) {
         float all = 0.0f;
-        for (int other = 0; other < blocks; other++) {
-            all += cluster.map_shared_rank(&mine[0][0], other)[r * RANKS + q];
+        for (int w = 0; w < share; w++) {
+            all += part[n / V * share + w][n % V];
         }
-        product[r][q] = all;
+        sums[n % V / 8][n / V * 8 + n % 8] = all;
     }
-    cluster.sync(); /* nobody leaves while others read; also orders `product` */
+    if (blocks > 1) {
+        cluster.sync();
+        for (int n = threadIdx.x; n < R * p.rank; n += THREADS) {
+            const int r = n / (int)p.rank, q = n % (int)p.rank;
+            float all = 0.0f;
+            for (int other = 0; other < blocks; other++) {
+                all += cluster.map_shared_rank(&mine[0][0], other)[r * RANKS + q];
+            }
+            product[r][q] = all;
+        }
+        asm volatile("barrier.cluster.arrive.aligned;" ::: "memory"); /* done with the others' shared memory */
+    }
+    __syncthreads();
     for (int64_t j = j0; j < j_end; j += THREADS) {
         float sum[R] = {};
         const T *at = up + j * p.up_column;
@@ -290,6 +297,9 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
                 *to = from_f32<T>(p.accumulate ? y + to_f32(*to) : y);
             }
         }
+    }
+    if (blocks > 1) {
+        asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); /* nobody leaves while others read */
     }
 #endif
 }

@@ -358,7 +358,7 @@ template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_
     {                                                                                              \
         softmax_rows<type, v, nv>(p);                                                              \
     }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 ? 1 : 2)                      \
+    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 || nv * v == 32 ? 1 : 2)      \
         norm_##name##_v##v##_n##nv(const __grid_constant__ amps_norm_params p)                     \
     {                                                                                              \
         norm_rows<type, v, nv>(p);                                                                 \

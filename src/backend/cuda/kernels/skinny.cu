@@ -52,27 +52,52 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
     const int64_t n0 = (blockIdx.x - matrix * blocks) * NT * 8;
     const T *few = (const T *)p.left + matrix * p.left_matrix;
     const T *many = (const T *)p.right + matrix * p.right_matrix;
-    const T *row0 = few + r * p.left_row, *row8 = few + (r + 8) * p.left_row;
-    const bool has0 = r < p.rows, has8 = r + 8 < p.rows;
+    /* Rows and columns that do not exist read others and are not stored. */
+    constexpr bool eight = NT == 1; /* the host gives the narrow kernel at most 8 rows */
+    const T *row0 = few + min((int64_t)r, p.rows - 1) * p.left_row, *row8 = few + min((int64_t)r + 8, p.rows - 1) * p.left_row;
+    const T *column[NT];
+#pragma unroll
+    for (int n = 0; n < NT; n++) {
+        column[n] = many + min(n0 + n * 8 + r, p.columns - 1) * p.right_column;
+    }
     float sum[NT][4] = {};
     const uint4 zero = make_uint4(0, 0, 0, 0);
-#pragma unroll 8
-    for (int64_t k0 = warp * 32; k0 < p.interior; k0 += WARPS * 32) { /* the whole warp takes each step */
-        const int64_t k = k0 + c * 8;
-        const int64_t left = p.interior - k;
-        uint4 b[NT];
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-            const int64_t j = n0 + n * 8 + r;
-            b[n] = j < p.columns ? load_eight(many + j * p.right_column + k, left) : zero;
-        }
-        const uint4 a0 = has0 ? load_eight(row0 + k, left) : zero, a8 = has8 ? load_eight(row8 + k, left) : zero;
+    auto multiply = [&](const uint4 &a0, const uint4 &a8, const uint4(&b)[NT]) {
         const unsigned first[4] = {a0.x, a8.x, a0.y, a8.y}, second[4] = {a0.z, a8.z, a0.w, a8.w};
 #pragma unroll
         for (int n = 0; n < NT; n++) {
             mma_16x8x16(sum[n], first, b[n].x, b[n].y, T());
             mma_16x8x16(sum[n], second, b[n].z, b[n].w, T());
         }
+    };
+    /* Four steps at once: 256 bytes of each column are whole lines of the cache, and many loads are in flight. */
+    const int64_t groups = p.interior / 128, steps = (p.interior + 31) / 32;
+#pragma unroll 2
+    for (int64_t g = warp; g < groups; g += WARPS) {
+        uint4 a0[4], a8[4], b[4][NT];
+#pragma unroll
+        for (int s = 0; s < 4; s++) {
+            const int64_t k = g * 128 + s * 32 + c * 8;
+#pragma unroll
+            for (int n = 0; n < NT; n++) {
+                b[s][n] = __ldcs(reinterpret_cast<const uint4 *>(column[n] + k)); /* read once: need not stay cached */
+            }
+            a0[s] = *reinterpret_cast<const uint4 *>(row0 + k);
+            a8[s] = eight ? zero : *reinterpret_cast<const uint4 *>(row8 + k);
+        }
+#pragma unroll
+        for (int s = 0; s < 4; s++) {
+            multiply(a0[s], a8[s], b[s]);
+        }
+    }
+    for (int64_t s = groups * 4 + warp; s < steps; s += WARPS) { /* the whole warp takes each step */
+        const int64_t k = s * 32 + c * 8, left = p.interior - k;
+        uint4 b[NT];
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            b[n] = load_eight(column[n] + k, left);
+        }
+        multiply(load_eight(row0 + k, left), eight ? zero : load_eight(row8 + k, left), b);
     }
 #pragma unroll
     for (int n = 0; n < NT; n++) {
@@ -107,17 +132,16 @@ template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_
     const float *few = (const float *)p.left + matrix * p.left_matrix;
     const float *many = (const float *)p.right + matrix * p.right_matrix;
     float sum[M][R] = {};
-    const float4 zero = make_float4(0, 0, 0, 0);
 #pragma unroll 8
     for (int64_t k = lane * 4; k < p.interior; k += 128) { /* the interior is a multiple of 4 here */
         float4 b[R];
 #pragma unroll
         for (int n = 0; n < R; n++) {
-            b[n] = n0 + n < p.columns ? *reinterpret_cast<const float4 *>(many + (n0 + n) * p.right_column + k) : zero;
+            b[n] = __ldcs(reinterpret_cast<const float4 *>(many + min(n0 + n, p.columns - 1) * p.right_column + k));
         }
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            const float4 a = m < p.rows ? *reinterpret_cast<const float4 *>(few + m * p.left_row + k) : zero;
+            const float4 a = *reinterpret_cast<const float4 *>(few + min((int64_t)m, p.rows - 1) * p.left_row + k);
 #pragma unroll
             for (int n = 0; n < R; n++) {
                 sum[m][n] = fmaf(a.x, b[n].x, fmaf(a.y, b[n].y, fmaf(a.z, b[n].z, fmaf(a.w, b[n].w, sum[m][n]))));
@@ -163,7 +187,7 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
             unpack<T, V>(many + k * p.right_row + n, b);
 #pragma unroll
             for (int m = 0; m < M; m++) {
-                const float a = m < p.rows ? to_f32(few[m * p.left_row + k * p.left_column]) : 0.0f;
+                const float a = to_f32(few[min((int64_t)m, p.rows - 1) * p.left_row + k * p.left_column]);
 #pragma unroll
                 for (int i = 0; i < V; i++) {
                     sum[m][i] = fmaf(a, b[i], sum[m][i]);

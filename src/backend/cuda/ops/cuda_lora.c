@@ -124,12 +124,12 @@ static amps_lora_params params_of(const amps_record *record, const sizes *size)
 
 enum { CLUSTER_RANKS = 256, CLUSTER_MOST = 8 };
 
-/* Blocks of a cluster so that each has about 256 inputs and outputs; rows of a cluster so that the device is full. */
+/* Blocks of a cluster so that each has at most 512 inputs and outputs, if eight suffice; rows of a cluster so that the device is full. */
 static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, int type)
 {
     const int64_t wide = p->inputs > p->outputs ? p->inputs : p->outputs;
     unsigned blocks = 1;
-    while (blocks < CLUSTER_MOST && (int64_t)blocks * THREADS < wide) {
+    while (blocks < CLUSTER_MOST && (int64_t)blocks * 2 * THREADS < wide) {
         blocks *= 2;
     }
     int which = 2;
