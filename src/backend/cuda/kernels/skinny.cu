@@ -80,7 +80,7 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
             const int64_t k = g * 128 + s * 32 + c * 8;
 #pragma unroll
             for (int n = 0; n < NT; n++) {
-                b[s][n] = __ldcs(reinterpret_cast<const uint4 *>(column[n] + k)); /* read once: need not stay cached */
+                b[s][n] = *reinterpret_cast<const uint4 *>(column[n] + k);
             }
             a0[s] = *reinterpret_cast<const uint4 *>(row0 + k);
             a8[s] = eight ? zero : *reinterpret_cast<const uint4 *>(row8 + k);
@@ -137,7 +137,7 @@ template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_
         float4 b[R];
 #pragma unroll
         for (int n = 0; n < R; n++) {
-            b[n] = __ldcs(reinterpret_cast<const float4 *>(many + min(n0 + n, p.columns - 1) * p.right_column + k));
+            b[n] = *reinterpret_cast<const float4 *>(many + min(n0 + n, p.columns - 1) * p.right_column + k);
         }
 #pragma unroll
         for (int m = 0; m < M; m++) {
