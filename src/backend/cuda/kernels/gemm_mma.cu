@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gemm_mma.cu: matmul of f16 and bf16 on the tensor cores by mma.sync, for every pair of layouts with 16-byte rows.
- * Launched by ops/gemm_tensor.c. Small tiles and four stages of cp.async: made for matrices up to a few hundred,
+ * Launched by ops/gemm_tensor.c. Small tiles and four or five stages of cp.async: made for matrices up to a few hundred,
  * and for chips before Hopper.
  *
  * An operand lies in shared memory as it lies in device memory, in chunks of 16 bytes that are permuted within their row
@@ -14,7 +14,7 @@
 
 using namespace amps;
 
-enum { DEPTH = 64, STAGES = 4 };
+enum { DEPTH = 64 };
 
 template <int INNER> __device__ inline int chunk_place(int row, int chunk)
 {
@@ -105,7 +105,7 @@ __device__ inline void store_any(const amps_gemm_params &p, int64_t matrix, int6
 }
 
 /* LT: the left operand is dense along the rows; RT: the right one is dense along the columns. */
-template <typename T, bool LT, bool RT, int TM, int TN, int WM, int WN>
+template <typename T, bool LT, bool RT, int TM, int TN, int WM, int WN, int STAGES>
 __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
 {
     constexpr int THREADS = TM / WM * (TN / WN) * 32;
@@ -213,17 +213,17 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     extern "C" __global__ void __launch_bounds__(128)                                              \
         mma_##name##_##layouts##_32(const __grid_constant__ amps_gemm_params p)                    \
     {                                                                                              \
-        gemm_mma<type, lt, rt, 32, 32, 16, 16>(p);                                                 \
+        gemm_mma<type, lt, rt, 32, 32, 16, 16, 5>(p);                                                 \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(128)                                              \
         mma_##name##_##layouts##_64(const __grid_constant__ amps_gemm_params p)                    \
     {                                                                                              \
-        gemm_mma<type, lt, rt, 64, 64, 32, 32>(p);                                                 \
+        gemm_mma<type, lt, rt, 64, 64, 32, 32, 4>(p);                                                 \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256)                                              \
         mma_##name##_##layouts##_128(const __grid_constant__ amps_gemm_params p)                   \
     {                                                                                              \
-        gemm_mma<type, lt, rt, 128, 128, 64, 32>(p);                                               \
+        gemm_mma<type, lt, rt, 128, 128, 64, 32, 4>(p);                                               \
     }
 
 /* n: dense along the interior; t: dense along rows (left) or columns (right) */

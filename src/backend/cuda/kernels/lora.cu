@@ -196,7 +196,7 @@ template <typename T> __device__ inline void load_ranks(const amps_lora_params &
 template <typename T, int R> __device__ __forceinline__ void lora_cluster(const amps_lora_params &p)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    constexpr int WARPS = THREADS / 32, V = R * 8;
+    constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = 2, BATCH = 2;
     __shared__ float part[RANKS / 8][V], mine[R][RANKS], product[R][RANKS];
     begin_kernel();
     auto cluster = cooperative_groups::this_cluster();
@@ -211,27 +211,42 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
     const T *up = (const T *)p.up + matrix * p.up_matrix;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     /* The first columns of `up` do not depend on anything: they travel while the rest is computed. */
-    float ahead[8];
+    float ahead[AHEAD][8];
     const int64_t j0 = block * outputs + threadIdx.x;
 #pragma unroll
-    for (int q = 0; q < 8; q++) {
-        ahead[q] = j0 < j_end && q < p.rank ? to_f32(up[q * p.up_row + j0 * p.up_column]) : 0.0f;
+    for (int w = 0; w < AHEAD; w++) {
+#pragma unroll
+        for (int q = 0; q < 8; q++) {
+            const int64_t j = j0 + w * THREADS;
+            ahead[w][q] = j < j_end && q < p.rank ? to_f32(up[q * p.up_row + j * p.up_column]) : 0.0f;
+        }
     }
     /* Eight of the rank are a tile. Many tiles: each warp takes whole ones; few: several warps share one along the
        inputs, and `part` has their sums behind each other. */
     const int tiles = (int)(p.rank + 7) / 8, share = tiles >= WARPS ? 1 : tiles > 4 ? 1 : tiles > 2 ? 2 : tiles > 1 ? 4 : 8;
     for (int tile = warp / share; tile < tiles; tile += WARPS / share) {
         float sum[V] = {};
-#pragma unroll 4
-        for (int64_t k = block * inputs + warp % share * 32 + lane; k < k_end; k += share * 32) {
-            float d[8];
-            load_ranks<T>(p, down + k * p.down_row + tile * 8 * p.down_column, p.rank - tile * 8, d);
+        for (int64_t k0 = block * inputs + warp % share * 32 + lane; k0 < k_end; k0 += BATCH * share * 32) {
+            float d[BATCH][8], x[BATCH][R];
 #pragma unroll
-            for (int r = 0; r < R; r++) {
-                const float x = r < rows ? to_f32(source[r * p.source_row + k]) : 0.0f;
+            for (int u = 0; u < BATCH; u++) { /* all loads first; one past the end repeats the first and counts 0 */
+                const bool inside = k0 + u * share * 32 < k_end;
+                const int64_t k = inside ? k0 + u * share * 32 : k0;
+                load_ranks<T>(p, down + k * p.down_row + tile * 8 * p.down_column, p.rank - tile * 8, d[u]);
 #pragma unroll
-                for (int q = 0; q < 8; q++) {
-                    sum[r * 8 + q] = fmaf(x, d[q], sum[r * 8 + q]);
+                for (int r = 0; r < R; r++) {
+                    const float got = to_f32(source[min(r, rows - 1) * p.source_row + k]);
+                    x[u][r] = inside && r < rows ? got : 0.0f;
+                }
+            }
+#pragma unroll
+            for (int u = 0; u < BATCH; u++) {
+#pragma unroll
+                for (int r = 0; r < R; r++) {
+#pragma unroll
+                    for (int q = 0; q < 8; q++) {
+                        sum[r * 8 + q] = fmaf(x[u][r], d[u][q], sum[r * 8 + q]);
+                    }
                 }
             }
         }
@@ -244,8 +259,9 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
     float(*const sums)[RANKS] = blocks > 1 ? mine : product;
     for (int n = threadIdx.x; n < tiles * V; n += THREADS) {
         float all = 0.0f;
-        for (int w = 0; w < share; w++) {
-            all += part[n / V * share + w][n % V];
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) {
+            all += w < share ? part[n / V * share + w][n % V] : 0.0f;
         }
         sums[n % V / 8][n / V * 8 + n % 8] = all;
     }
@@ -254,28 +270,23 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
         for (int n = threadIdx.x; n < R * p.rank; n += THREADS) {
             const int r = n / (int)p.rank, q = n % (int)p.rank;
             float all = 0.0f;
-            for (int other = 0; other < blocks; other++) {
-                all += cluster.map_shared_rank(&mine[0][0], other)[r * RANKS + q];
+#pragma unroll
+            for (int other = 0; other < 8; other++) {
+                all += other < blocks ? cluster.map_shared_rank(&mine[0][0], other)[r * RANKS + q] : 0.0f;
             }
             product[r][q] = all;
         }
         asm volatile("barrier.cluster.arrive.aligned;" ::: "memory"); /* done with the others' shared memory */
     }
     __syncthreads();
-    for (int64_t j = j0; j < j_end; j += THREADS) {
+    auto finish = [&](int64_t j, const float(&first)[8]) {
         float sum[R] = {};
         const T *at = up + j * p.up_column;
-        if (j != j0) {
-#pragma unroll
-            for (int q = 0; q < 8; q++) {
-                ahead[q] = q < p.rank ? to_f32(at[q * p.up_row]) : 0.0f;
-            }
-        }
 #pragma unroll
         for (int q = 0; q < 8; q++) {
 #pragma unroll
             for (int r = 0; r < R; r++) {
-                sum[r] = fmaf(q < p.rank ? product[r][q] : 0.0f, ahead[q], sum[r]);
+                sum[r] = fmaf(q < p.rank ? product[r][q] : 0.0f, first[q], sum[r]);
             }
         }
 #pragma unroll 8
@@ -297,6 +308,20 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
                 *to = from_f32<T>(p.accumulate ? y + to_f32(*to) : y);
             }
         }
+    };
+#pragma unroll
+    for (int w = 0; w < AHEAD; w++) {
+        if (j0 + w * THREADS < j_end) {
+            finish(j0 + w * THREADS, ahead[w]);
+        }
+    }
+    for (int64_t j = j0 + AHEAD * THREADS; j < j_end; j += THREADS) {
+        float first[8];
+#pragma unroll
+        for (int q = 0; q < 8; q++) {
+            first[q] = q < p.rank ? to_f32(up[j * p.up_column + q * p.up_row]) : 0.0f;
+        }
+        finish(j, first);
     }
     if (blocks > 1) {
         asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); /* nobody leaves while others read */

@@ -9,35 +9,79 @@
 
 using namespace amps;
 
-/* Registers hold 32 elements a thread; 512 threads leave the compiler 128 registers each. */
+/* Registers hold 32 words a thread; two blocks of 512 threads leave the compiler 64 registers each. */
 static const int MAX_THREADS = 512;
 
-/* Pack `n` of a row of `columns` elements; elements past the end become `fill`. */
-template <typename T, int V> __device__ inline void load_pack(const T *row, int64_t n, int64_t columns, float fill, float *x)
+/* Pack `n` of a row of `columns` elements, which are a multiple of V; a pack past the end becomes `fill`. */
+template <typename T, int V> __device__ inline void load_pack(const T *row, int n, int64_t columns, float fill, float *x)
 {
-    if ((n + 1) * V <= columns) {
+    if (n * V < columns) {
         unpack<T, V>(row + n * V, x);
     } else {
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[i] = n * V + i < columns ? to_f32(row[n * V + i]) : fill;
+            x[i] = fill;
         }
     }
 }
 
 template <typename T, int V> __device__ inline void store_pack(T *row, int64_t n, int64_t columns, const float *x)
 {
-    if ((n + 1) * V <= columns) {
+    if (n * V < columns) {
         repack<T, V>(row + n * V, x);
-    } else {
+    }
+}
+
+/*
+ * What a thread keeps of a row: NV packs of V elements. 16-bit elements stay packed, two in a register, and are unpacked
+ * for each pass: twice the bytes in flight for the same registers.
+ */
+template <typename T, int V, int NV> struct row_data {
+    static constexpr bool PACKED = sizeof(T) == 2 && V == 8;
+    static constexpr int WORDS = PACKED ? V / 2 : V;
+    unsigned words[NV * WORDS];
+
+    __device__ void get(int n, float *x) const
+    {
 #pragma unroll
-        for (int i = 0; i < V; i++) {
-            if (n * V + i < columns) {
-                row[n * V + i] = from_f32<T>(x[i]);
+        for (int i = 0; i < WORDS; i++) {
+            unsigned word = words[n * WORDS + i];
+            asm volatile("" : "+r"(word)); /* else the compiler keeps what it made of it for the next pass */
+            if constexpr (PACKED) {
+                unpack_two(word, x + 2 * i, T());
+            } else {
+                x[i] = __uint_as_float(word);
             }
         }
     }
-}
+    __device__ void set(int n, const float *x)
+    {
+#pragma unroll
+        for (int i = 0; i < WORDS; i++) {
+            if constexpr (PACKED) {
+                words[n * WORDS + i] = pack_two(x[2 * i], x[2 * i + 1], T());
+            } else {
+                words[n * WORDS + i] = __float_as_uint(x[i]);
+            }
+        }
+    }
+    /* Pack `at` of the row straight from memory. */
+    __device__ void load(int n, const T *row, int64_t at, int64_t columns, float fill)
+    {
+        if constexpr (V * sizeof(T) == 16) {
+            const unsigned empty = PACKED ? pack_two(fill, fill, T()) : __float_as_uint(fill);
+            uint4 got = make_uint4(empty, empty, empty, empty);
+            if (at * V < columns) {
+                got = *reinterpret_cast<const uint4 *>(row + at * V);
+            }
+            words[n * 4] = got.x, words[n * 4 + 1] = got.y, words[n * 4 + 2] = got.z, words[n * 4 + 3] = got.w;
+        } else {
+            float x[V];
+            load_pack<T, V>(row, at, columns, fill, x);
+            set(n, x);
+        }
+    }
+};
 
 /* ---- softmax ---------------------------------------------------------------------------------- */
 
@@ -82,6 +126,77 @@ __device__ inline float exp2_of(float t)
  */
 static const int QUICK_FROM = 1024;
 
+template <typename T, int V, int NV>
+__device__ __forceinline__ void softmax_quick(const amps_softmax_params &p, const row_data<T, V, NV> &data, float m, T *result,
+                                              int first, int step, float *slots, float *ranks)
+{
+    const float log2e = 1.44269504f, factor = p.scale * log2e, less2 = -m * log2e;
+    float x[V], sum = 0.0f;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            sum += exp2_of(fmaf(x[i], factor, less2));
+        }
+    }
+    sum = reduce_row<op_sum>(sum, slots, ranks);
+    if (p.log) {
+        const float less = logf(sum);
+#pragma unroll
+        for (int n = 0; n < NV; n++) {
+            data.get(n, x);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                x[i] = fmaf(x[i], p.scale, -m) - less;
+            }
+            store_pack<T, V>(result, first + n * step, p.columns, x);
+        }
+        return;
+    }
+    const float share = 1.0f / sum;
+#pragma unroll
+    for (int n = 0; n < NV; n++) { /* a second exponential costs less than registers for the first */
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            x[i] = exp2_of(fmaf(x[i], factor, less2)) * share;
+        }
+        store_pack<T, V>(result, first + n * step, p.columns, x);
+    }
+}
+
+template <typename T, int V, int NV>
+__device__ __forceinline__ void softmax_exact(const amps_softmax_params &p, const row_data<T, V, NV> &data, float m, T *result,
+                                              int first, int step, float *slots, float *ranks)
+{
+    float x[V], sum = 0.0f;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            float rest;
+            const float y = scaled(p, x[i], &rest), d = shifted(y, m, &rest);
+            const bool inside = (first + n * step) * V < p.columns; /* a scale of 0 spoils the fill */
+            sum += inside ? exp_of(d, rest) : 0.0f;
+        }
+    }
+    sum = reduce_row<op_sum>(sum, slots, ranks);
+    const float share = 1.0f / sum, less = p.log ? logf(sum) : 0.0f;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            float rest;
+            const float y = scaled(p, x[i], &rest), d = shifted(y, m, &rest);
+            x[i] = p.log ? d + rest - less : exp_of(d, rest) * share;
+        }
+        store_pack<T, V>(result, first + n * step, p.columns, x);
+    }
+}
+
 template <typename T, int V, int NV> __device__ __forceinline__ void softmax_rows(const amps_softmax_params &p)
 {
     __shared__ float slots[2][32], ranks[2][16];
@@ -94,58 +209,28 @@ template <typename T, int V, int NV> __device__ __forceinline__ void softmax_row
     const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
     T *result = (T *)p.result + matrix * p.result_matrix + row * p.result_row;
     const int first = row_thread(), step = row_threads();
-    float x[NV * V], m = -CUDART_INF_F, sum = 0.0f;
+    const float fill = p.scale < 0.0f ? CUDART_INF_F : -CUDART_INF_F;
+    row_data<T, V, NV> data;
+    float x[V], m = -CUDART_INF_F, sum = 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
-        load_pack<T, V>(source, first + (int64_t)n * step, p.columns, p.scale < 0.0f ? CUDART_INF_F : -CUDART_INF_F, x + n * V);
+        data.load(n, source, first + n * step, p.columns, fill);
     }
-    constexpr bool many = V == 1 ? NV > 4 : NV > 2;
     begin_exchange();
-    if (many || (p.columns >= QUICK_FROM && p.scale == 1.0f && p.scale_rest == 0.0f)) {
-        const float log2e = 1.44269504f, factor = p.scale * log2e;
-#pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            m = fmaxf(m, p.scale * x[i]);
-        }
-        m = reduce_row<op_max>(m, slots[0], ranks[0]);
-        const float less2 = -m * log2e;
-#pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            const float e = exp2_of(fmaf(x[i], factor, less2));
-            sum += e;
-            x[i] = p.log ? fmaf(x[i], p.scale, -m) : e;
-        }
-    } else {
-        const bool plain = p.scale == 1.0f && p.scale_rest == 0.0f;
-        const bool empty = p.scale == 0.0f; /* then the fill must not become 0*inf */
-#pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            m = fmaxf(m, plain ? x[i] : p.scale * x[i]);
-        }
-        m = reduce_row<op_max>(m, slots[0], ranks[0]);
-#pragma unroll
-        for (int n = 0; n < NV; n++) {
-#pragma unroll
-            for (int i = 0; i < V; i++) {
-                float rest = 0.0f;
-                const float y = plain ? x[n * V + i] : scaled(p, x[n * V + i], &rest);
-                const float d = shifted(y, m, &rest);
-                const bool inside = (first + (int64_t)n * step) * V + i < p.columns;
-                const float e = exp_of(d, rest);
-                sum += (!empty || inside) ? e : 0.0f;
-                x[n * V + i] = p.log ? d + rest : e;
-            }
-        }
-    }
-    sum = reduce_row<op_sum>(sum, slots[1], ranks[1]);
-    const float factor = p.log ? 1.0f : 1.0f / sum, less = p.log ? logf(sum) : 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
+        data.get(n, x);
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[n * V + i] = fmaf(x[n * V + i], factor, -less);
+            m = fmaxf(m, p.scale * x[i]);
         }
-        store_pack<T, V>(result, first + (int64_t)n * step, p.columns, x + n * V);
+    }
+    m = reduce_row<op_max>(m, slots[0], ranks[0]);
+    constexpr bool many = V == 1 ? NV > 4 : NV > 2;
+    if (many || (p.columns >= QUICK_FROM && p.scale == 1.0f && p.scale_rest == 0.0f)) {
+        softmax_quick<T, V, NV>(p, data, m, result, first, step, slots[1], ranks[1]);
+    } else {
+        softmax_exact<T, V, NV>(p, data, m, result, first, step, slots[1], ranks[1]);
     }
 }
 
@@ -249,6 +334,25 @@ __device__ inline bool needs_rescue(const amps_norm_params &p, float sum)
     return sum > 1e38f || sum != sum || (sum < 1e-26f && p.epsilon < 1e-20f);
 }
 
+/* This thread's sum of ((x - mean)*shrink)^2. Elements past the end are 0, which minus a mean is not. */
+template <typename T, int V, int NV>
+__device__ __forceinline__ float square_sum(const row_data<T, V, NV> &data, float mean, float shrink, int first, int step,
+                                            int64_t columns)
+{
+    float x[V], sum = 0.0f;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+        const bool inside = (first + n * step) * V < columns;
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            const float y = inside ? (x[i] - mean) * shrink : 0.0f;
+            sum = fmaf(y, y, sum);
+        }
+    }
+    return sum;
+}
+
 template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(const amps_norm_params &p)
 {
     __shared__ float slots[4][32], ranks[4][16];
@@ -259,58 +363,56 @@ template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(c
     }
     const int64_t matrix = p.rows == p.all_rows ? 0 : r / p.rows, row = r - matrix * p.rows;
     const int first = row_thread(), step = row_threads();
-    float x[NV * V];
+    row_data<T, V, NV> data;
+    float x[V], mean = 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
-        load_sum<T, V>(p, matrix, row, first + (int64_t)n * step, x + n * V);
+        if (p.residual == 0) {
+            data.load(n, (const T *)p.source + matrix * p.source_matrix + row * p.source_row, first + n * step,
+                      p.columns, 0.0f);
+        } else {
+            load_sum<T, V>(p, matrix, row, first + n * step, x);
+            data.set(n, x);
+        }
     }
     begin_exchange();
     if (p.layer) {
         float sum = 0.0f;
 #pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            sum += x[i];
-        }
-        const float mean = reduce_row<op_sum>(sum, slots[0], ranks[0]) / (float)p.columns;
-#pragma unroll
         for (int n = 0; n < NV; n++) {
+            data.get(n, x);
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                const bool inside = (first + (int64_t)n * step) * V + i < p.columns;
-                x[n * V + i] = inside ? x[n * V + i] - mean : 0.0f;
+                sum += x[i];
             }
         }
+        mean = reduce_row<op_sum>(sum, slots[0], ranks[0]) / (float)p.columns;
     }
-    float shrink = p.shrink, sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < NV * V; i++) {
-        const float y = x[i] * shrink;
-        sum = fmaf(y, y, sum);
-    }
-    sum = reduce_row<op_sum>(sum, slots[1], ranks[1]);
+    float shrink = p.shrink;
+    float sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, mean, shrink, first, step, p.columns), slots[1], ranks[1]);
     if (needs_rescue(p, sum)) { /* the same answer in every thread of the row */
         float greatest = 0.0f;
 #pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            greatest = fmaxf(greatest, fabsf(x[i]));
+        for (int n = 0; n < NV; n++) {
+            data.get(n, x);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                const bool inside = (first + n * step) * V < p.columns;
+                greatest = fmaxf(greatest, inside ? fabsf(x[i] - mean) : 0.0f);
+            }
         }
         shrink = rescue_scale(p, reduce_row<op_max>(greatest, slots[2], ranks[2]));
-        sum = 0.0f;
-#pragma unroll
-        for (int i = 0; i < NV * V; i++) {
-            const float y = x[i] * shrink;
-            sum = fmaf(y, y, sum);
-        }
-        sum = reduce_row<op_sum>(sum, slots[3], ranks[3]);
+        sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, mean, shrink, first, step, p.columns), slots[3], ranks[3]);
     }
     const float factor = norm_factor(p, sum, shrink);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
+        data.get(n, x);
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[n * V + i] = x[n * V + i] * shrink * factor;
+            x[i] = (x[i] - mean) * shrink * factor;
         }
-        store_norm<T, V>(p, matrix, row, first + (int64_t)n * step, x + n * V);
+        store_norm<T, V>(p, matrix, row, first + n * step, x);
     }
 }
 
@@ -358,7 +460,7 @@ template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_
     {                                                                                              \
         softmax_rows<type, v, nv>(p);                                                              \
     }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 || nv * v == 32 ? 1 : 2)      \
+    extern "C" __global__ void __launch_bounds__(MAX_THREADS, v == 1 || nv == 8 ? 1 : 2)           \
         norm_##name##_v##v##_n##nv(const __grid_constant__ amps_norm_params p)                     \
     {                                                                                              \
         norm_rows<type, v, nv>(p);                                                                 \

@@ -122,29 +122,39 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
 
 /* ---- FMA units, dense interior ---------------------------------------------------------------- */
 
-/* A warp takes R columns and goes along the interior in steps of 128 floats. */
-template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_gemm_params &p)
+/* A warp takes R columns and goes along the interior in steps of 512 bytes. */
+template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma(const amps_gemm_params &p)
 {
+    constexpr int V = 16 / sizeof(T);
     begin_kernel();
     const int lane = threadIdx.x % 32;
     const int64_t groups = (p.columns + WARPS * R - 1) / (WARPS * R), matrix = blockIdx.x / groups;
     const int64_t n0 = ((blockIdx.x - matrix * groups) * WARPS + threadIdx.x / 32) * R;
-    const float *few = (const float *)p.left + matrix * p.left_matrix;
-    const float *many = (const float *)p.right + matrix * p.right_matrix;
+    const T *few = (const T *)p.left + matrix * p.left_matrix;
+    const T *many = (const T *)p.right + matrix * p.right_matrix;
+    const T *column[R];
+#pragma unroll
+    for (int n = 0; n < R; n++) { /* one that does not exist reads another and is not stored */
+        column[n] = many + min(n0 + n, p.columns - 1) * p.right_column;
+    }
     float sum[M][R] = {};
 #pragma unroll 8
-    for (int64_t k = lane * 4; k < p.interior; k += 128) { /* the interior is a multiple of 4 here */
-        float4 b[R];
+    for (int64_t k = lane * V; k < p.interior; k += 32 * V) { /* the interior is a multiple of V here */
+        float b[R][V];
 #pragma unroll
         for (int n = 0; n < R; n++) {
-            b[n] = *reinterpret_cast<const float4 *>(many + min(n0 + n, p.columns - 1) * p.right_column + k);
+            unpack<T, V>(column[n] + k, b[n]);
         }
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            const float4 a = *reinterpret_cast<const float4 *>(few + min((int64_t)m, p.rows - 1) * p.left_row + k);
+            float a[V];
+            unpack<T, V>(few + min((int64_t)m, p.rows - 1) * p.left_row + k, a);
 #pragma unroll
             for (int n = 0; n < R; n++) {
-                sum[m][n] = fmaf(a.x, b[n].x, fmaf(a.y, b[n].y, fmaf(a.z, b[n].z, fmaf(a.w, b[n].w, sum[m][n]))));
+#pragma unroll
+                for (int i = 0; i < V; i++) {
+                    sum[m][n] = fmaf(a[i], b[n][i], sum[m][n]);
+                }
             }
         }
     }
@@ -154,7 +164,7 @@ template <int M, int R> __device__ __forceinline__ void skinny_k_f32(const amps_
         for (int n = 0; n < R; n++) {
             const float all = reduce_warp<op_sum>(sum[m][n]);
             if (lane == 0 && m < p.rows && n0 + n < p.columns) {
-                store_one<float>(p, matrix, m, n0 + n, all);
+                store_one<T>(p, matrix, m, n0 + n, all);
             }
         }
     }
@@ -247,8 +257,10 @@ SKINNY(k_f16_n1, 256, (skinny_k<f16, 1>))
 SKINNY(k_f16_n4, 256, (skinny_k<f16, 4>))
 SKINNY(k_bf16_n1, 256, (skinny_k<bf16, 1>))
 SKINNY(k_bf16_n4, 256, (skinny_k<bf16, 4>))
-SKINNY(k_f32_m1, 256, (skinny_k_f32<1, 1>))
-SKINNY(k_f32_m4, 256, (skinny_k_f32<4, 2>))
+SKINNY(k_f32_m1, 256, (skinny_k_fma<float, 1, 1>))
+SKINNY(k_f16_m1, 256, (skinny_k_fma<f16, 1, 1>))
+SKINNY(k_bf16_m1, 256, (skinny_k_fma<bf16, 1, 1>))
+SKINNY(k_f32_m4, 256, (skinny_k_fma<float, 4, 2>))
 SKINNY(n_f32_m1, 512, (skinny_n<float, 1, 4>))
 SKINNY(n_f32_m4, 512, (skinny_n<float, 4, 4>))
 SKINNY(n_f16_m1, 512, (skinny_n<f16, 1, 8>))

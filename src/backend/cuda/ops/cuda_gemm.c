@@ -83,7 +83,7 @@ static bool is_empty(const amps_gemm *gemm)
 static bool is_small(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
-    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 400.0 * 400.0 * 400.0;
+    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 300.0 * 300.0 * 300.0;
 }
 
 /* The first that takes the problem, in the order of measured speed (docs/performance.md, "CUDA"). */
@@ -93,8 +93,10 @@ static engine choose(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_
     if (is_empty(gemm)) {
         return ENGINE_NONE;
     }
-    if (own && amps_gemm_skinny(device, gemm, launch)) {
-        return ENGINE_SKINNY;
+    const bool skinny = own && amps_gemm_skinny(device, gemm, launch);
+    const bool one = gemm->params.rows == 1 || gemm->params.columns == 1;
+    if (skinny && (one || gemm->kind == AMPS_GEMM_F32_F32 || !vendor || !amps_gemm_vendor_can(device, gemm))) {
+        return ENGINE_SKINNY; /* with 2 to 16 rows cuBLASLt is ahead (f16, bf16) */
     }
     if (own && amps_gemm_parts_can(device, gemm)) {
         return ENGINE_PARTS;

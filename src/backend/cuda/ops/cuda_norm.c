@@ -29,7 +29,7 @@ static float shrink_for(size_t columns)
 
 static bool all_aligned(const amps_record *record)
 {
-    bool aligned = true;
+    bool aligned = record->operands[SOURCE].columns % (16 / anymps_dtype_bytes(record->operands[SOURCE].dtype)) == 0;
     for (int i = 0; i < OPERANDS; i++) {
         aligned = aligned && amps_view_is_aligned(&record->operands[i]);
     }

@@ -34,7 +34,8 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     };
     p.scale_rest = (float)(desc->scale - (double)p.scale);
     amps_cuda_shape shape;
-    const bool aligned = amps_view_is_aligned(source) && amps_view_is_aligned(result);
+    const bool aligned = source->columns % (16 / anymps_dtype_bytes(desc->dtype)) == 0 && amps_view_is_aligned(source) &&
+                         amps_view_is_aligned(result);
     const float size = fabsf(p.scale);
     const bool short_rows = source->columns < QUICK_FROM, odd_scale = !(size > 1e-30f && size < 1e30f);
     const int kernel = odd_scale && !short_rows

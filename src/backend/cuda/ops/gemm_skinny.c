@@ -47,22 +47,23 @@ static int type_of(amps_gemm_kind kind)
 /* The interior is dense in both operands. */
 static bool choose_dense_interior(int type, const amps_gemm_params *p, amps_gemm_launch *launch)
 {
+    static const amps_cuda_function one[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_m1, AMPS_FN_skinny_k_bf16_m1};
     static const amps_cuda_function narrow[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_n1, AMPS_FN_skinny_k_bf16_n1};
     static const amps_cuda_function wide[3] = {AMPS_FN_skinny_k_f32_m4, AMPS_FN_skinny_k_f16_n4, AMPS_FN_skinny_k_bf16_n4};
     const int64_t pack = type == 0 ? 4 : 8;
     const bool rows_aligned = p->rows == 1 || multiple(p->left_row, pack);
     if (p->right_row != 1 || p->left_column != 1 || !rows_aligned || !multiple(p->right_column, pack) ||
         !multiple(p->left_matrix, pack) || !multiple(p->right_matrix, pack) || p->left % 16 != 0 || p->right % 16 != 0 ||
-        p->rows > (type == 0 ? MOST_ROWS_FMA : MOST_ROWS_MMA) || (type == 0 && !multiple(p->interior, pack))) {
+        p->rows > (type == 0 ? MOST_ROWS_FMA : MOST_ROWS_MMA) || ((type == 0 || p->rows == 1) && !multiple(p->interior, pack))) {
         return false;
     }
     const bool few = type == 0 ? p->rows == 1 : p->rows <= 8;
     /* as many as eight warps of skinny.cu take */
     const int64_t columns_per_block = few ? 8 : type == 0 ? 16 : 32;
-    launch->function = few ? narrow[type] : wide[type];
+    launch->function = p->rows == 1 ? one[type] : few ? narrow[type] : wide[type];
     launch->shape = (amps_cuda_shape){
         .grid_x = (size_t)((p->columns + columns_per_block - 1) / columns_per_block * p->batch), .block_x = 256};
-    launch->name = few ? "skinny_k narrow" : "skinny_k wide";
+    launch->name = p->rows == 1 ? "skinny_k one" : few ? "skinny_k narrow" : "skinny_k wide";
     return true;
 }
 
