@@ -334,25 +334,6 @@ __device__ inline bool needs_rescue(const amps_norm_params &p, float sum)
     return sum > 1e38f || sum != sum || (sum < 1e-26f && p.epsilon < 1e-20f);
 }
 
-/* This thread's sum of ((x - mean)*shrink)^2. Elements past the end are 0, which minus a mean is not. */
-template <typename T, int V, int NV>
-__device__ __forceinline__ float square_sum(const row_data<T, V, NV> &data, float mean, float shrink, int first, int step,
-                                            int64_t columns)
-{
-    float x[V], sum = 0.0f;
-#pragma unroll
-    for (int n = 0; n < NV; n++) {
-        data.get(n, x);
-        const bool inside = (first + n * step) * V < columns;
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            const float y = inside ? (x[i] - mean) * shrink : 0.0f;
-            sum = fmaf(y, y, sum);
-        }
-    }
-    return sum;
-}
-
 template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(const amps_norm_params &p)
 {
     __shared__ float slots[4][32], ranks[4][16];
@@ -363,56 +344,58 @@ template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(c
     }
     const int64_t matrix = p.rows == p.all_rows ? 0 : r / p.rows, row = r - matrix * p.rows;
     const int first = row_thread(), step = row_threads();
-    row_data<T, V, NV> data;
-    float x[V], mean = 0.0f;
+    float x[NV * V];
 #pragma unroll
     for (int n = 0; n < NV; n++) {
-        if (p.residual == 0) {
-            data.load(n, (const T *)p.source + matrix * p.source_matrix + row * p.source_row, first + n * step,
-                      p.columns, 0.0f);
-        } else {
-            load_sum<T, V>(p, matrix, row, first + n * step, x);
-            data.set(n, x);
-        }
+        load_sum<T, V>(p, matrix, row, first + n * step, x + n * V);
     }
     begin_exchange();
     if (p.layer) {
         float sum = 0.0f;
 #pragma unroll
+        for (int i = 0; i < NV * V; i++) {
+            sum += x[i];
+        }
+        const float mean = reduce_row<op_sum>(sum, slots[0], ranks[0]) / (float)p.columns;
+#pragma unroll
         for (int n = 0; n < NV; n++) {
-            data.get(n, x);
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                sum += x[i];
+                const bool inside = (first + n * step) * V + i < p.columns;
+                x[n * V + i] = inside ? x[n * V + i] - mean : 0.0f;
             }
         }
-        mean = reduce_row<op_sum>(sum, slots[0], ranks[0]) / (float)p.columns;
     }
-    float shrink = p.shrink;
-    float sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, mean, shrink, first, step, p.columns), slots[1], ranks[1]);
+    float shrink = p.shrink, sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < NV * V; i++) {
+        const float y = x[i] * shrink;
+        sum = fmaf(y, y, sum);
+    }
+    sum = reduce_row<op_sum>(sum, slots[1], ranks[1]);
     if (needs_rescue(p, sum)) { /* the same answer in every thread of the row */
         float greatest = 0.0f;
 #pragma unroll
-        for (int n = 0; n < NV; n++) {
-            data.get(n, x);
-#pragma unroll
-            for (int i = 0; i < V; i++) {
-                const bool inside = (first + n * step) * V < p.columns;
-                greatest = fmaxf(greatest, inside ? fabsf(x[i] - mean) : 0.0f);
-            }
+        for (int i = 0; i < NV * V; i++) {
+            greatest = fmaxf(greatest, fabsf(x[i]));
         }
         shrink = rescue_scale(p, reduce_row<op_max>(greatest, slots[2], ranks[2]));
-        sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, mean, shrink, first, step, p.columns), slots[3], ranks[3]);
+        sum = 0.0f;
+#pragma unroll
+        for (int i = 0; i < NV * V; i++) {
+            const float y = x[i] * shrink;
+            sum = fmaf(y, y, sum);
+        }
+        sum = reduce_row<op_sum>(sum, slots[3], ranks[3]);
     }
     const float factor = norm_factor(p, sum, shrink);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
-        data.get(n, x);
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[i] = (x[i] - mean) * shrink * factor;
+            x[n * V + i] = x[n * V + i] * shrink * factor;
         }
-        store_norm<T, V>(p, matrix, row, first + n * step, x);
+        store_norm<T, V>(p, matrix, row, first + n * step, x + n * V);
     }
 }
 
