@@ -60,8 +60,12 @@ ANYMPS_MUST_USE static inline anymps_status
 anymps_cuda_buffer_wrap(anymps_device *device, anymps_cuda_address address, size_t length_bytes,
                         anymps_release_callback release, void *context, anymps_buffer **buffer)
 {
-    const anymps_wrap_desc desc = {sizeof(anymps_wrap_desc), (void *)(size_t)address, length_bytes, false, true,
-                                   release, context};
+    anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;
+    desc.bytes = (void *)(size_t)address;
+    desc.length_bytes = length_bytes;
+    desc.forbid_copy = true;
+    desc.release = release;
+    desc.context = context;
     return anymps_buffer_wrap_native(device, &desc, buffer);
 }
 
