@@ -125,13 +125,14 @@ static void product(const fake_arithmetic *work, unsigned char *const *bases, si
     float *y = gather(&right, work->columns, work->interior, !work->transpose_right, reduced);
     for (size_t i = 0; i < work->rows; i++) {
         for (size_t j = 0; j < work->columns; j++) {
-            float value = alpha * dot(x + i * work->interior, y + j * work->interior, work->interior);
+            const float sum = dot(x + i * work->interior, y + j * work->interior, work->interior);
+            float value = alpha * sum;
             if (biased)
                 value += get(&bias, 0, j);
             if (layer)
                 value = activate(work, 0, value);
             else if (reads)
-                value += beta * get(&result, i, j);
+                value = fmaf(alpha, sum, beta * get(&result, i, j));
             store(at(&result, i, j), result.type, value);
         }
     }

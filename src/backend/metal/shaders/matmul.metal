@@ -54,7 +54,7 @@ static inline void finish(device const uchar *bias, device const uchar *prelu, d
     const ulong at = ulong(group.z) * p.result_matrix + ulong(row) * p.result_row + column;
     float y = p.alpha * sum;
     if (p.has_beta != 0) {
-        y = fma(p.beta, result_io::load(result, at), y);
+        y = fma(p.alpha, sum, p.beta * result_io::load(result, at)); // the sum, once rounded, is not rounded again
     }
     if (p.has_bias != 0) {
         y += result_io::load(bias, ulong(group.z) * p.bias_matrix + column);
