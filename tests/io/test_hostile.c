@@ -160,6 +160,9 @@ static const text_case safetensors_cases[] = {
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},\"a\\u0000\":{\"dtype\":\"F32\",\"shape\":[],"
      "\"data_offsets\":[4,8]}}",
      8, ANYMPS_BAD_FORMAT}, /* a zero within a name */
+    {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, ANYMPS_BAD_FORMAT},
+    {"{\"a\\\\u0000b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+     ANYMPS_OK}, /* an escaped backslash */
     {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, ANYMPS_BAD_FORMAT},
     {"{\"__metadata__\":{\"k\":1}}", 0, ANYMPS_BAD_FORMAT},
     {"{\"__metadata__\":[]}", 0, ANYMPS_BAD_FORMAT},
