@@ -155,7 +155,7 @@ static void test_others(void)
                   {LINE(blit_4_gib), AMPS_METAL_ELSEWHERE, "apple.native"},
                   {LINE(blit_multiple_of_4), AMPS_METAL_ELSEWHERE, "apple.native"},
                   {LINE(bytes_4096), AMPS_METAL_ELSEWHERE, "static assertions in src/backend/metal/ops"},
-                  {LINE(virtual_machine), AMPS_METAL_ELSEWHERE, "apple.native"},
+                  {LINE(virtual_machine), AMPS_METAL_ELSEWHERE, "apple.absent"},
                   {LINE(no_copy_refused), AMPS_METAL_ELSEWHERE, "apple.native"},
                   {LINE(top_k_16), AMPS_METAL_ELSEWHERE, "no such operator"},
                   {LINE(complex_2048), AMPS_METAL_ELSEWHERE, "no such type"}};
