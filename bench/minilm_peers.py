@@ -9,7 +9,8 @@
 
 All three get the same texts and use the same number of threads; tokenizing, pooling and scaling to length 1 count.
 The peers run the same weights; ONNX Runtime runs PyTorch's export with its own optimiser at the highest level. A pause
-before every call lets spinning threads of the last one sleep. Medians; the ratio is the peer's time over ours.
+before every call lets spinning threads of the last one sleep. Medians, with the ratio of the peer's to ours in brackets, of
+the time on the clock and of the processor time of all threads, which other work on the machine disturbs less.
 """
 import ctypes
 import os
@@ -137,10 +138,10 @@ def measure(peers, texts, rounds):
     for _ in range(rounds):
         for name, peer in peers.items():
             time.sleep(PAUSE_S)
-            begin = time.perf_counter()
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             peer(texts)
-            times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append((time.perf_counter() - begin, time.process_time() - begin_cpu))
+    return {name: [statistics.median(column) * 1e3 for column in zip(*values)] for name, values in times.items()}
 
 
 def main():
@@ -151,8 +152,9 @@ def main():
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, tokens per sentence {lengths}")
     for what, texts, rounds in [("1 sentence of 16 tokens", [SHORT], 25), ("100 sentences of 32 tokens", many, 9)]:
         times = measure(peers, texts, rounds)
-        cells = [f"{name} {value * 1e3:.2f} ms ({value / times['anymps']:.2f})" for name, value in times.items()]
-        print(f"{what}: " + ", ".join(cells), flush=True)
+        clock, cpu = times["anymps"]
+        for name, (ms, cpu_ms) in times.items():
+            print(f"{what}: {name}: {ms:.2f} ms ({ms / clock:.2f}), processor {cpu_ms:.2f} ms ({cpu_ms / cpu:.2f})", flush=True)
 
 
 if __name__ == "__main__":
