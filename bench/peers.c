@@ -4,6 +4,9 @@
 
 #include <dlfcn.h>
 #include <glob.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +68,14 @@ static void set_environment(int threads)
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         (void)setenv(counts[i], text, 1);
     }
+#if defined(__linux__)
+    if (threads == 1) { /* oneDNN's threads heed only this */
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(0, &one);
+        (void)sched_setaffinity(0, sizeof one, &one);
+    }
+#endif
     (void)setenv("MKL_DYNAMIC", "FALSE", 1);
     (void)setenv("KMP_BLOCKTIME", "0", 1);
     (void)setenv("OMP_WAIT_POLICY", "passive", 1);

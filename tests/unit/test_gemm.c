@@ -245,8 +245,72 @@ static void test_products(void **state)
     }
 }
 
+/* i8 to i32: exact modulo 2^32 with the largest products and with sums past what f32 holds. */
+static void check_i8(const amps_cpu_device *device, size_t m, size_t n, size_t k, double beta)
+{
+    amps_gemm_args args = { .device = device, .m = m, .n = n, .k = k, .batch = 1, .alpha = 1.0, .beta = beta };
+    int8_t *a = malloc(m * k), *b = malloc(k * n);
+    int32_t *c = malloc(m * n * sizeof *c), *old = malloc(m * n * sizeof *old);
+    size_t bytes;
+    assert_true(a != NULL && b != NULL && c != NULL && old != NULL);
+    for (size_t i = 0; i < m * k; i++) {
+        a[i] = (int8_t)(i % 3 == 0 ? -128 : (int)(bits() % 256) - 128);
+    }
+    for (size_t i = 0; i < k * n; i++) {
+        b[i] = (int8_t)(i % 5 != 0 ? -128 : (int)(bits() % 256) - 128);
+    }
+    for (size_t i = 0; i < m * n; i++) {
+        c[i] = old[i] = (int32_t)(uint32_t)(bits() * 3);
+    }
+    args.a_dtype = args.b_dtype = ANYMPS_DTYPE_I8;
+    args.c_dtype = ANYMPS_DTYPE_I32;
+    args.a = (unsigned char *)a;
+    args.a_row_bytes = k;
+    args.a_column_bytes = args.b_column_bytes = 1;
+    args.b = (unsigned char *)b;
+    args.b_row_bytes = n;
+    args.c = (unsigned char *)c;
+    args.c_row_bytes = n * sizeof *c;
+    args.c_column_bytes = sizeof *c;
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    amps_gemm(&args, scratch);
+    for (size_t i = 0; i < m * n; i++) {
+        uint32_t want = beta == 0.0 ? 0u : (uint32_t)old[i];
+        for (size_t l = 0; l < k; l++) {
+            want += (uint32_t)(a[i / n * k + l] * b[l * n + i % n]);
+        }
+        assert_int_equal((uint32_t)c[i], want);
+    }
+    free(scratch);
+    free(a);
+    free(b);
+    free(c);
+    free(old);
+}
+
+static void test_i8(void **state)
+{
+    static const size_t shapes[][3] = { { 1, 1, 1 },    { 5, 7, 3 },    { 33, 40, 1024 }, { 33, 40, 1025 },
+                                        { 1, 70, 4097 }, { 70, 1, 4097 }, { 3, 20, 1000 },  { 20, 35, 2600 } };
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device devices[3];
+        open_devices((amps_cpu_isa)isa, devices);
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            for (size_t t = 0; t < 3; t++) {
+                check_i8(&devices[t], shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0 ? 0.0 : 1.0);
+            }
+        }
+        for (size_t t = 0; t < 3; t++) {
+            amps_pool_close(devices[t].pool);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_products) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_products), cmocka_unit_test(test_i8) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gemm_job.h: one matmul of the floating types, resolved: which loops run it, in what blocks, in how many tasks.
+ * gemm_job.h: one matmul, resolved: which loops run it, in what blocks, in how many tasks.
  *
  * Made by gemm_plan.c from amps_gemm_args, run by gemm_strip.c (tiles) and gemm_vector.c (dot products and
  * rows). Everything that decides an element's bits (the way, kc) depends on shapes, strides and types alone, never
@@ -55,7 +55,8 @@ void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
 
 /*
  * Row i, columns [j, j + n) of C of batch b from their sums: alpha, beta, bias, neuron, one rounding. Of a job with
- * f32 C `sums` may be that very piece of C, with alpha and beta applied already (`scaled`).
+ * f32 C `sums` may be that very piece of C, with alpha and beta applied already (`scaled`); with i32 C `scaled`
+ * says that C holds the sums of earlier blocks.
  */
 void amps_gemm_finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, float *sums, bool scaled);
 

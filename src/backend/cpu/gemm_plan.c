@@ -14,8 +14,9 @@ enum {
     TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together */
     DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
     DOT_COPIED = 8,          /* and at most these if it must be turned around first */
+    I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
-    INTERIOR_BLOCK = 256,
+    INTERIOR_BLOCK = 512,
     COLUMN_BLOCK = 2048,
     ROW_CHUNK = 2048         /* columns whose sums stay in L1 while B streams past */
 };
@@ -48,9 +49,12 @@ static size_t divide_up(size_t a, size_t b)
     return a / b + (a % b != 0);
 }
 
-static bool is_float(anymps_dtype dtype)
+/* i32 is added up in blocks that f32 holds exactly, so its factors must be none. */
+static bool has_tiles(const amps_gemm_job *job)
 {
-    return dtype == ANYMPS_DTYPE_F32 || dtype == ANYMPS_DTYPE_F16 || dtype == ANYMPS_DTYPE_BF16;
+    const amps_gemm_args *args = &job->args;
+    const bool factors = args->alpha != 1.0 || (args->beta != 0.0 && args->beta != 1.0);
+    return args->k > 0 && job->c_column == 1 && !(args->c_dtype == ANYMPS_DTYPE_I32 && factors);
 }
 
 /* C' = B' A': makes C's row contiguous where only its columns are. */
@@ -96,9 +100,11 @@ static void resolve_strides(amps_gemm_job *job)
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
-    if (!is_float(args->a_dtype) || !is_float(args->b_dtype) || !is_float(args->c_dtype) || args->k == 0 ||
-        job->c_column != 1) {
+    if (!has_tiles(job)) {
         return AMPS_GEMM_PLAIN;
+    }
+    if (args->c_dtype == ANYMPS_DTYPE_I32 && args->k > I8_EXACT) {
+        return AMPS_GEMM_STRIP;
     }
     const bool a_along = job->a_column == 1;
     const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);

@@ -45,10 +45,23 @@ static void scale(const amps_gemm_job *job, const unsigned char *c, float *x, si
     }
 }
 
+/* C = sums [+ C] modulo 2^32; the sums are integers that f32 holds exactly. */
+static void finish_i32(unsigned char *c, const float *sums, size_t n, bool add)
+{
+    uint32_t *to = (uint32_t *)(void *)c;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (uint32_t)(int32_t)sums[i] + (add ? to[i] : 0u);
+    }
+}
+
 static void finish_some(const amps_gemm_job *job, size_t b, size_t j, size_t n, unsigned char *c, float *x, bool scaled)
 {
     const amps_row_ukr *rows = job->args.device->rows;
     const amps_gemm_epilogue *epilogue = job->args.epilogue;
+    if (job->args.c_dtype == ANYMPS_DTYPE_I32) {
+        finish_i32(c, x, n, scaled || job->beta != 0.0f);
+        return;
+    }
     if (!scaled) {
         scale(job, c, x, n);
     }
@@ -104,7 +117,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
 {
     const amps_gemm_job *job = block->job;
     const size_t width = job->vectors * job->ukr->lanes;
-    const bool last = k + kc == job->args.k;
+    const bool whole = job->args.c_dtype == ANYMPS_DTYPE_I32; /* added up in C itself, block by block */
+    const bool last = whole || k + kc == job->args.k;
     amps_gemm_strip strip = { .rows = block->m, .interior = kc, .panel_rows = job->panel_rows };
     float *c = strip_c(block, &strip.c_row);
     strip.a = block->a_pack;
@@ -119,7 +133,7 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     }
     strip.b_row = job->pack_b ? width : b->along;
     strip.alpha = job->f32 ? job->alpha : 1.0f;
-    strip.beta = k > 0 ? 1.0f : job->f32 ? job->beta : 0.0f;
+    strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
     for (size_t j = 0; j < block->n; j += width) {
         strip.columns = amps_min(width, block->n - j);
         strip.b = job->pack_b ? block->b_pack + j * kc
@@ -128,7 +142,7 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
         job->ukr->strip(&strip);
         for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
             amps_gemm_finish(job, block->b, block->i + i, block->j + j, strip.columns, c + i * strip.c_row + j,
-                             job->f32);
+                             job->f32 || (whole && k > 0));
         }
     }
 }

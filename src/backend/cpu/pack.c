@@ -14,15 +14,25 @@ static const unsigned char *element(const amps_pack_source *s, size_t x, size_t 
     return s->base + (x * s->across + k * s->along) * anymps_dtype_bytes(s->dtype);
 }
 
-/* n elements side by side, widened. */
+/* n elements side by side, widened; i8 and i16 are exact in f32. */
 static void widen(const amps_row_ukr *rows, anymps_dtype dtype, const unsigned char *from, float *to, size_t n)
 {
     if (dtype == ANYMPS_DTYPE_F32) {
         memcpy(to, from, n * sizeof *to);
     } else if (dtype == ANYMPS_DTYPE_F16) {
         rows->f16_to_f32((const uint16_t *)(const void *)from, to, n);
-    } else {
+    } else if (dtype == ANYMPS_DTYPE_BF16) {
         rows->bf16_to_f32((const uint16_t *)(const void *)from, to, n);
+    } else if (dtype == ANYMPS_DTYPE_I8) {
+        const int8_t *x = (const int8_t *)(const void *)from;
+        for (size_t i = 0; i < n; i++) {
+            to[i] = (float)x[i];
+        }
+    } else {
+        const int16_t *x = (const int16_t *)(const void *)from;
+        for (size_t i = 0; i < n; i++) {
+            to[i] = (float)x[i];
+        }
     }
 }
 
