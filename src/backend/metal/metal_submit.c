@@ -11,6 +11,7 @@
 #include "base/status.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* A queue holds so many command buffers that have not ended; beyond that `commandBuffer`, and so our commit,
    blocks until one ends (Metal's own default is 64). */
@@ -64,13 +65,23 @@ void amps_metal_queue_close(amps_queue *queue)
 
 /* ---- Encoding --------------------------------------------------------------------------------- */
 
-static void encode_launch(amps_id encoder, const amps_metal_launch_step *launch)
+/* Sends only what differs from the launch before in the same encoder, which keeps its pipeline, buffers and bytes
+   from one dispatch to the next. `before` NULL: the encoder is fresh. */
+static void encode_launch(amps_id encoder, const amps_metal_launch_step *launch, const amps_metal_launch_step *before)
 {
-    amps_send_set_pipeline(encoder, launch->pipeline);
-    for (size_t i = 0; i < launch->buffer_count; i++) {
-        amps_send_set_buffer(encoder, launch->buffers[i], launch->offsets[i], i);
+    if (before == NULL || before->pipeline != launch->pipeline) {
+        amps_send_set_pipeline(encoder, launch->pipeline);
     }
-    amps_send_set_bytes(encoder, launch->params, launch->params_bytes, launch->buffer_count);
+    const size_t kept = before != NULL ? before->buffer_count : 0;
+    for (size_t i = 0; i < launch->buffer_count; i++) {
+        if (i >= kept || before->buffers[i] != launch->buffers[i] || before->offsets[i] != launch->offsets[i]) {
+            amps_send_set_buffer(encoder, launch->buffers[i], launch->offsets[i], i);
+        }
+    }
+    if (kept != launch->buffer_count || before->params_bytes != launch->params_bytes ||
+        memcmp(before->params, launch->params, launch->params_bytes) != 0) {
+        amps_send_set_bytes(encoder, launch->params, launch->params_bytes, launch->buffer_count);
+    }
     amps_send_dispatch(encoder, launch->groups, (amps_mtl_size){launch->threads, 1, 1});
 }
 
@@ -87,17 +98,20 @@ static void encode_mps(amps_id command_buffer, const amps_metal_mps_step *mps)
 static anymps_status encode_steps(const amps_metal_plan *plan, amps_id command_buffer)
 {
     amps_id encoder = NULL;
+    const amps_metal_launch_step *before = NULL;
     for (size_t i = 0; i < plan->step_count; i++) {
         const amps_metal_step *const step = &plan->steps[i];
         if (step->kind == AMPS_METAL_STEP_LAUNCH) {
             encoder = encoder != NULL ? encoder : amps_send_compute_encoder(command_buffer);
             ANYMPS_FAIL_IF(encoder == NULL, ANYMPS_OUT_OF_MEMORY, "command_buffer_commit: Metal gives no compute encoder");
-            encode_launch(encoder, &step->launch);
+            encode_launch(encoder, &step->launch, before);
+            before = &step->launch;
             continue;
         }
         if (encoder != NULL) {
             amps_send_end_encoding(encoder);
             encoder = NULL;
+            before = NULL;
         }
         encode_mps(command_buffer, &step->mps);
     }
