@@ -151,6 +151,11 @@ anymps_status amps_metal_open(size_t index, const anymps_device_desc *desc, amps
         amps_free(made);
         return amps_fail(ANYMPS_OUT_OF_MEMORY, "device_open: the system has no more locks");
     }
+    if (pthread_mutex_init(&made->spare_lock, NULL) != 0) {
+        (void)pthread_mutex_destroy(&made->lock);
+        amps_free(made);
+        return amps_fail(ANYMPS_OUT_OF_MEMORY, "device_open: the system has no more locks");
+    }
     void *const pool = amps_apple.objc_autoreleasePoolPush();
     const anymps_status status = open_in_pool(index, made);
     amps_apple.objc_autoreleasePoolPop(pool);
@@ -170,6 +175,7 @@ void amps_metal_close(amps_device *device)
     amps_drop(self->transfer_queue);
     amps_drop(self->device);
     amps_apple.objc_autoreleasePoolPop(pool);
+    (void)pthread_mutex_destroy(&self->spare_lock);
     (void)pthread_mutex_destroy(&self->lock);
     amps_free(self);
 }

@@ -20,10 +20,17 @@
 
 /* Blits of 4 GiB and more do nothing (errata.def); staging pieces are small enough to be had. */
 static const size_t blit_piece = (size_t)1 << 30;
-enum { STAGING_BYTES = 16 << 20, REASON_SIZE = 160 };
+enum { STAGING_BYTES = 16 << 20, REASON_SIZE = 160, SPARES = 4 };
+
+typedef struct spare {
+    amps_metal_shape shape;
+    amps_id object; /* NULL: free */
+} spare;
 
 typedef struct metal_memory {
     amps_memory base;
+    spare spares[SPARES]; /* guarded by the device's spare_lock */
+    size_t next_spare;    /* the one to replace when all are taken */
     size_t counted_bytes; /* as memory of the device's own */
     char reason[REASON_SIZE];
 } metal_memory;
@@ -156,12 +163,57 @@ void amps_metal_free(amps_memory *memory)
 {
     metal_memory *const self = (metal_memory *)(void *)memory;
     void *const pool = amps_apple.objc_autoreleasePoolPush();
+    for (size_t i = 0; i < SPARES; i++) {
+        amps_drop(self->spares[i].object);
+    }
     amps_drop(amps_metal_buffer(memory));
     amps_apple.objc_autoreleasePoolPop(pool);
     if (self->counted_bytes != 0) {
         amps_count_device_bytes(self->counted_bytes, false);
     }
     amps_free(self);
+}
+
+/* ---- Spare matrices --------------------------------------------------------------------------- */
+
+static bool same_shape(const amps_metal_shape *a, const amps_metal_shape *b)
+{
+    return a->vector == b->vector && a->dtype == b->dtype && a->offset_bytes == b->offset_bytes && a->rows == b->rows &&
+           a->columns == b->columns && a->row_bytes == b->row_bytes && a->matrix_bytes == b->matrix_bytes && a->count == b->count;
+}
+
+amps_id amps_metal_spare_take(amps_memory *memory, const amps_metal_shape *shape)
+{
+    metal_memory *const self = (metal_memory *)(void *)memory;
+    amps_metal_device *const device = amps_metal_device_of(memory->device);
+    amps_id object = NULL;
+    (void)pthread_mutex_lock(&device->spare_lock);
+    for (size_t i = 0; i < SPARES && object == NULL; i++) {
+        if (self->spares[i].object != NULL && same_shape(&self->spares[i].shape, shape)) {
+            object = self->spares[i].object;
+            self->spares[i].object = NULL;
+        }
+    }
+    (void)pthread_mutex_unlock(&device->spare_lock);
+    return object;
+}
+
+void amps_metal_spare_give(amps_memory *memory, const amps_metal_shape *shape, amps_id object)
+{
+    metal_memory *const self = (metal_memory *)(void *)memory;
+    amps_metal_device *const device = amps_metal_device_of(memory->device);
+    (void)pthread_mutex_lock(&device->spare_lock);
+    size_t at = 0;
+    while (at < SPARES && self->spares[at].object != NULL) {
+        at++;
+    }
+    if (at == SPARES) {
+        at = self->next_spare++ % SPARES;
+    }
+    const amps_id replaced = self->spares[at].object;
+    self->spares[at] = (spare){*shape, object};
+    (void)pthread_mutex_unlock(&device->spare_lock);
+    amps_drop(replaced);
 }
 
 /* ---- Copies on the device --------------------------------------------------------------------- */

@@ -172,41 +172,62 @@ bool amps_metal_rows_allowed(const amps_metal_device *device, const amps_view *s
            amps_metal_errata_stride(&device->facts, result->row_bytes / element);
 }
 
-/* Keeps an object made with +1 until the plan is dropped. */
-static anymps_status keep(amps_metal_plan *plan, amps_id object, const char *what)
+/* A new object of this shape: +1, or NULL if MPS makes none. */
+static amps_id make_operand(amps_id buffer, const amps_metal_shape *shape)
 {
-    ANYMPS_FAIL_IF(object == NULL, ANYMPS_OUT_OF_MEMORY, "metal: MPS makes no %s", what);
-    void *objects = plan->objects;
-    const anymps_status status = grow(&objects, &plan->object_capacity, plan->object_count, sizeof(amps_id));
-    plan->objects = objects;
-    if (status != ANYMPS_OK) {
-        amps_drop(object);
-        return status;
+    if (shape->vector) {
+        const amps_id descriptor = amps_send_vector_descriptor(amps_class_named("MPSVectorDescriptor"), shape->columns, shape->count,
+                                                               shape->matrix_bytes, (uint32_t)shape->dtype);
+        return descriptor == NULL ? NULL
+                                  : amps_send_vector_init(amps_send_alloc(amps_class_named("MPSVector")), buffer, shape->offset_bytes,
+                                                          descriptor);
     }
-    plan->objects[plan->object_count++] = object;
+    const amps_id descriptor = amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), shape->rows, shape->columns, shape->count,
+                                                           shape->row_bytes, shape->matrix_bytes, (uint32_t)shape->dtype);
+    return descriptor == NULL
+               ? NULL
+               : amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), buffer, shape->offset_bytes, descriptor);
+}
+
+/* A spare object of the memory or a new one, the plan's until it is dropped. Room is made before the object. */
+static anymps_status take_operand(amps_metal_plan *plan, amps_memory *memory, const amps_metal_shape *shape, amps_id *object)
+{
+    void *operands = plan->operands;
+    const anymps_status status = grow(&operands, &plan->operand_capacity, plan->operand_count, sizeof(amps_metal_operand));
+    plan->operands = operands;
+    ANYMPS_TRY(status);
+    *object = amps_metal_spare_take(memory, shape);
+    if (*object == NULL) {
+        *object = make_operand(amps_metal_buffer(memory), shape);
+    }
+    ANYMPS_FAIL_IF(*object == NULL, ANYMPS_OUT_OF_MEMORY, "metal: MPS makes no %s of %zu rows, %zu columns",
+                   shape->vector ? "vector" : "matrix", shape->rows, shape->columns);
+    plan->operands[plan->operand_count++] = (amps_metal_operand){*object, memory, *shape};
     return ANYMPS_OK;
 }
 
 anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *matrix)
 {
-    const size_t matrix_bytes = count > 1 ? view->matrix_bytes : view->rows * view->row_bytes;
-    const amps_id descriptor = amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), view->rows, view->columns, count,
-                                                           view->row_bytes, matrix_bytes, (uint32_t)view->dtype);
-    ANYMPS_FAIL_IF(descriptor == NULL, ANYMPS_OUT_OF_MEMORY, "metal: MPS makes no matrix descriptor");
-    *matrix = amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), amps_metal_buffer(view->memory),
-                                    view->offset_bytes + first * view->matrix_bytes, descriptor);
-    return keep(plan, *matrix, "matrix");
+    const amps_metal_shape shape = {.dtype = view->dtype,
+                                    .offset_bytes = view->offset_bytes + first * view->matrix_bytes,
+                                    .rows = view->rows,
+                                    .columns = view->columns,
+                                    .row_bytes = view->row_bytes,
+                                    .matrix_bytes = count > 1 ? view->matrix_bytes : view->rows * view->row_bytes,
+                                    .count = count};
+    return take_operand(plan, view->memory, &shape, matrix);
 }
 
 anymps_status amps_metal_vector(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *vector)
 {
-    const size_t vector_bytes = count > 1 ? view->matrix_bytes : view->columns * amps_metal_element(view);
-    const amps_id descriptor = amps_send_vector_descriptor(amps_class_named("MPSVectorDescriptor"), view->columns, count, vector_bytes,
-                                                           (uint32_t)view->dtype);
-    ANYMPS_FAIL_IF(descriptor == NULL, ANYMPS_OUT_OF_MEMORY, "metal: MPS makes no vector descriptor");
-    *vector = amps_send_vector_init(amps_send_alloc(amps_class_named("MPSVector")), amps_metal_buffer(view->memory),
-                                    view->offset_bytes + first * view->matrix_bytes, descriptor);
-    return keep(plan, *vector, "vector");
+    const amps_metal_shape shape = {.vector = true,
+                                    .dtype = view->dtype,
+                                    .offset_bytes = view->offset_bytes + first * view->matrix_bytes,
+                                    .rows = 1,
+                                    .columns = view->columns,
+                                    .matrix_bytes = count > 1 ? view->matrix_bytes : view->columns * amps_metal_element(view),
+                                    .count = count};
+    return take_operand(plan, view->memory, &shape, vector);
 }
 
 /* ---- Plans ------------------------------------------------------------------------------------ */
@@ -215,8 +236,9 @@ void amps_metal_plan_drop(void *dropped)
 {
     amps_metal_plan *const plan = dropped;
     void *const pool = amps_apple.objc_autoreleasePoolPush();
-    for (size_t i = 0; i < plan->object_count; i++) {
-        amps_drop(plan->objects[i]);
+    for (size_t i = 0; i < plan->operand_count; i++) {
+        const amps_metal_operand *const operand = &plan->operands[i];
+        amps_metal_spare_give(operand->memory, &operand->shape, operand->object);
     }
     while (plan->sets != NULL) {
         amps_metal_set *const set = plan->sets;
@@ -227,7 +249,7 @@ void amps_metal_plan_drop(void *dropped)
         (void)pthread_mutex_unlock(&set->kernel->lock);
     }
     amps_apple.objc_autoreleasePoolPop(pool);
-    amps_free(plan->objects);
+    amps_free(plan->operands);
     amps_free(plan->steps);
     amps_free(plan);
 }

@@ -52,6 +52,7 @@ typedef struct amps_metal_device {
     size_t page_bytes;
     bool unified;
     pthread_mutex_t lock;      /* guards libraries, pipelines being made, probes */
+    pthread_mutex_t spare_lock; /* guards the spare matrices of all memories (metal_memory.c) */
     amps_id libraries[AMPS_METAL_SHADER_COUNT];
     _Atomic(amps_id) pipelines[AMPS_METAL_FUNCTION_COUNT];
     _Atomic(uint32_t) probed;    /* a bit for each PROBE line that has been tried */
@@ -77,6 +78,21 @@ void amps_metal_close(amps_device *device);
 anymps_status amps_metal_allocate(amps_device *device, const amps_memory_request *request, amps_memory **memory);
 void amps_metal_free(amps_memory *memory);
 anymps_status amps_metal_transfer(amps_device *device, const amps_transfer *transfer);
+
+/* What an MPSMatrix or MPSVector over a memory is fixed to. */
+typedef struct amps_metal_shape {
+    bool vector;
+    anymps_dtype dtype;
+    size_t offset_bytes, rows, columns, row_bytes, matrix_bytes, count;
+} amps_metal_shape;
+
+/*
+ * A memory keeps a few MPSMatrix and MPSVector objects that no plan uses at the moment, so that a fresh plan over the
+ * same operands (the one-call forms) makes none. `take` hands one out for good, or NULL; `give` gets one back and
+ * owns it. Two plans never share an object.
+ */
+amps_id amps_metal_spare_take(amps_memory *memory, const amps_metal_shape *shape);
+void amps_metal_spare_give(amps_memory *memory, const amps_metal_shape *shape, amps_id object);
 
 static inline amps_id amps_metal_buffer(const amps_memory *memory)
 {
@@ -185,13 +201,20 @@ typedef struct amps_metal_step {
     };
 } amps_metal_step;
 
+/* A matrix or vector that a plan owns, and the memory that gets it back. */
+typedef struct amps_metal_operand {
+    amps_id object;
+    amps_memory *memory;
+    amps_metal_shape shape;
+} amps_metal_operand;
+
 struct amps_metal_plan {
     amps_metal_device *device;
     uint64_t generation;
     amps_metal_step *steps;
     size_t step_count, step_capacity;
-    amps_id *objects; /* matrices and vectors, one reference each */
-    size_t object_count, object_capacity;
+    amps_metal_operand *operands;
+    size_t operand_count, operand_capacity;
     amps_metal_set *sets; /* borrowed from their kernels */
 };
 

@@ -122,11 +122,11 @@ static void set_from_environment(const char *name, fake_option option)
 }
 
 /* Alive when the process ends: only what the system owns, the devices, may be. A completion handler may still be
-   running on its queue's thread when the program ends, holding the last references: it gets some seconds. */
+   running on its queue's thread when the program ends, holding the last references: it gets two seconds. */
 static void check_nothing_alive(void)
 {
     char text[1024];
-    for (int tries = 0; tries < 5000; tries++) {
+    for (int tries = 0; tries < 2000; tries++) {
         if (fake_describe_live(text, sizeof text) == 0)
             return;
         usleep(1000);
