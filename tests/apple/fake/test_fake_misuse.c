@@ -193,10 +193,11 @@ static void buffer_freed_unretained(scene *s)
     }
     SEND0(void, s->command_buffer, "commit");
 }
+/* Until the stand-in sees both threads inside, which ends the process; a busy machine may take a while. */
 static void *encode_for_ever(void *argument)
 {
     scene *s = argument;
-    for (int i = 0; i < 1000000; i++)
+    for (int i = 0; i < 100000000; i++)
         SEND(void, (unsigned long), s->product, "setBatchSize:", 1ul);
     return NULL;
 }
