@@ -13,15 +13,16 @@
 
 enum { ROW_MAJOR = 101, NOT_TRANSPOSED = 111, PATH_SIZE = 1024 };
 
-/* `path`: a pattern below the peers' folder if it does not begin with '/' and holds one, else what dlopen takes. */
+/* `path`: a pattern below the peers' folder if it does not begin with '/' and holds one, else what dlopen takes.
+   BLIS comes before MKL, whose parts are loaded globally and would answer BLIS's calls to itself. */
 static const struct {
     const char *name, *path, *symbol, *set_threads;
 } known[] = {
     { "openblas-system", "libopenblas.so.0", "cblas_sgemm", "openblas_set_num_threads" },
     { "openblas", "lib/python3*/site-packages/scipy_openblas32/lib/libscipy_openblas.so", "scipy_cblas_sgemm",
       "scipy_openblas_set_num_threads" },
-    { "mkl", "lib/libmkl_rt.so.[0-9]", "cblas_sgemm", "MKL_Set_Num_Threads" },
     { "blis", "/usr/lib/*/blis-pthread/libblis.so.4", "cblas_sgemm", NULL },
+    { "mkl", "lib/libmkl_rt.so.[0-9]", "cblas_sgemm", "MKL_Set_Num_Threads" },
     { "onednn-system", "libdnnl.so.2", "dnnl_sgemm", NULL },
     { "onednn", "lib/libdnnl.so.[0-9]", "dnnl_sgemm", NULL },
 };

@@ -44,8 +44,12 @@ const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device)
     return table[i].ukr;
 }
 
+/* Small products spend as long on planning as on arithmetic, and a division takes tens of cycles. */
 static size_t divide_up(size_t a, size_t b)
 {
+    if (a <= b) {
+        return a != 0;
+    }
     return a / b + (a % b != 0);
 }
 
@@ -268,7 +272,10 @@ static void piece(size_t n, size_t unit, size_t count, size_t index, size_t *fir
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
 {
-    amps_gemm_part part;
+    amps_gemm_part part = { 0, job->args.batch, 0, job->args.m, 0, job->args.n };
+    if (job->batch_tasks * job->m_tasks * job->n_tasks == 1) {
+        return part;
+    }
     const size_t tiles = job->m_tasks * job->n_tasks;
     const size_t n_unit = job->way == AMPS_GEMM_STRIP ? job->ukr->lanes : job->way == AMPS_GEMM_DOT ? 8 : 64;
     piece(job->args.batch, 1, job->batch_tasks, task / tiles, &part.batch_first, &part.batch_last);

@@ -30,6 +30,10 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
         return (const float *)(const void *)base;
     }
     *line = job->args.k;
+    if (from->dtype == ANYMPS_DTYPE_F32 && from->line == 1) {
+        job->ukr->transpose((const float *)(const void *)base, from->along, to, job->args.k, job->args.k, count);
+        return to;
+    }
     for (size_t i = 0; i < count; i++) {
         amps_pack_line(job->args.device->rows, from->dtype, base + i * from->line * size, from->along,
                        to + i * job->args.k, job->args.k);

@@ -21,7 +21,8 @@
 
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
-enum { STRIP_SUMS = 32, STRIP_VECTORS = 4 };
+/* Shorter sums end before C could arrive. */
+enum { STRIP_SUMS = 32, STRIP_VECTORS = 4, PREFETCH_INTERIOR = 64 };
 
 /* The tile's sums into C. `row` is C's first element of the tile. */
 AMPS_INLINE void tile_store(const amps_gemm_strip *s, const vec *acc, float *c, int mr, int nv, vec_lanes last)
@@ -64,10 +65,12 @@ AMPS_INLINE void tile_run(const amps_gemm_strip *s, const float *a, float *c, in
     for (int i = 0; i < mr * nv; i++) {
         acc[i] = vec_zero();
     }
+    if (s->interior >= PREFETCH_INTERIOR) {
 #pragma GCC unroll 32
-    for (int i = 0; i < mr; i++) {
-        vec_prefetch(c + (size_t)i * s->c_row);
-        vec_prefetch(c + (size_t)i * s->c_row + (nv - 1) * VEC);
+        for (int i = 0; i < mr; i++) {
+            vec_prefetch(c + (size_t)i * s->c_row);
+            vec_prefetch(c + (size_t)i * s->c_row + (nv - 1) * VEC);
+        }
     }
     for (size_t k = s->interior; k > 0; k--) {
         vec row[STRIP_VECTORS];
