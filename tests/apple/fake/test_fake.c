@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void *(*fake_class)(const char *name);
 const void *(*fake_selector)(const char *name);
@@ -171,6 +172,9 @@ static void test_product(void)
         ((size3(*)(void *, const void *))fake_send_large)(s.device, fake_selector("maxThreadsPerThreadgroup"));
     EXPECT(most.width == 1024 && most.depth == 1024);
     scene_free(&s);
+    /* The queue's thread drops the last reference shortly after the wait has returned. */
+    for (int tries = 0; tries < 2000 && fake_read_counts().buffer_bytes_live != 0; tries++)
+        usleep(1000);
     EXPECT(fake_read_counts().buffer_bytes_live == 0);
     fake_option_set(FAKE_DELAY_US, 50);
 }
