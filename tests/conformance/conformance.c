@@ -3,10 +3,11 @@
  * conformance.c: one program that holds every backend to the promises of kernels.h.
  *
  *     conformance [--device cpu|cuda|metal] [--isa avx2] [--op matmul] [--case NAME] [--threads N]
- *                 [--algorithm vendor|own] [--quick 1] [--list 1]
+ *                 [--algorithm vendor|own] [--quick N] [--list 1]
  *
  * Without --op it runs every operator; --threads opens one device with so many threads; --algorithm is that of
- * every kernel, and cases that a device has no such algorithm for count as unsupported. The list of
+ * every kernel, and cases that a device has no such algorithm for count as unsupported; --quick (or the variable
+ * ANYMPS_TEST_QUICK) runs every Nth case, every eighth for 1. The list of
  * operators is made by CMake from src/contract/ops.def. Exit: 0 passed, 1 failed, 77 no such device here.
  */
 #include "conformance.h"
@@ -38,11 +39,19 @@ static anymps_algorithm algorithm_named(const char *name)
     return name != NULL && strcmp(name, "own") == 0 ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_AUTO;
 }
 
+/* Which part of the cases to run. */
+static size_t every_nth(const char *quick)
+{
+    const char *const text = quick != NULL ? quick : getenv("ANYMPS_TEST_QUICK");
+    const size_t number = text != NULL ? (size_t)strtoul(text, NULL, 10) : 1;
+    return text != NULL && number <= 1 ? 8 : number;
+}
+
 /* The answer: did every case pass, and was there one? */
 static bool run_chapter(const chapter *which, const machine *on, int count, char **words)
 {
     suite run = {.op = which->op, .machine = on, .only = argument(count, words, "case")};
-    run.quick = argument(count, words, "quick") != NULL || getenv("ANYMPS_TEST_QUICK") != NULL;
+    run.every = every_nth(argument(count, words, "quick"));
     run.list = argument(count, words, "list") != NULL;
     run.algorithm = algorithm_named(argument(count, words, "algorithm"));
     which->run(&run);

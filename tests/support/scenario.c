@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { SIDE = 8, CELLS = SIDE * SIDE, OPERATORS = 9 };
 
@@ -355,10 +356,20 @@ anymps_status faulty_allocator_install(faulty_allocator *self)
     return anymps_set_allocator(&hook);
 }
 
-bool anything_alive(char *what, size_t size)
+/* What is alive now; false if nothing. */
+static bool alive_now(char *what, size_t size)
 {
     const anymps_live live = anymps_live_counts();
     (void)snprintf(what, size, "%zu objects, %zu blocks of %zu bytes, %zu device bytes, %zu wrapped", live.objects,
                    live.blocks, live.block_bytes, live.device_bytes, live.wrapped);
     return live.objects + live.blocks + live.block_bytes + live.device_bytes + live.wrapped != 0;
+}
+
+bool anything_alive(char *what, size_t size)
+{
+    const struct timespec moment = {0, 1000000};
+    for (int i = 0; i < 2000 && alive_now(what, size); i++) {
+        (void)nanosleep(&moment, NULL);
+    }
+    return alive_now(what, size);
 }

@@ -34,7 +34,8 @@ typedef struct faulty_allocator {
 /* The status is the library's (INVALID_STATE if blocks are live). */
 anymps_status faulty_allocator_install(faulty_allocator *self);
 
-/* True if anything of the library is alive; `what` (160 bytes) then says what. */
+/* True if anything of the library is alive; `what` (160 bytes) then says what. A thread of a driver may hold a
+   command buffer for a moment after those who waited for it went on, so it looks for up to two seconds. */
 bool anything_alive(char *what, size_t size);
 
 #endif /* TEST_SCENARIO_H */
