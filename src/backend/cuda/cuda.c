@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cuda.c: the CUDA backend's vtable, and its devices: listing, opening, closing, losing.
- * Called by src/core through amps_backend_cuda; the other slots live in memory.c and queue.c. Each device is
+ * Called by src/core through amps_backend_cuda; the other slots live in memory.c and cuda_queue.c. Each device is
  * opened on its primary context, the one that PyTorch, CuPy and the CUDA runtime use too.
  */
 #include "backend/cuda/cuda_device.h"

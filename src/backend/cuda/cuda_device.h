@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cuda_device.h: the structs of the CUDA backend, for its own files: device, memory, kernel, and what an
- * operator needs in order to launch (the emitter). queue.c keeps its struct to itself.
+ * operator needs in order to launch (the emitter). cuda_queue.c keeps its struct to itself.
  */
 #ifndef AMPS_CUDA_DEVICE_H
 #define AMPS_CUDA_DEVICE_H
@@ -130,7 +130,7 @@ anymps_status amps_cuda_pool_take(amps_cuda_device *device, bool pinned, size_t 
 void amps_cuda_pool_give(amps_cuda_device *device, bool pinned, void *block, size_t bytes);
 void amps_cuda_pool_empty(amps_cuda_device *device);
 
-/* queue.c: the vtable's slots. */
+/* cuda_queue.c: the vtable's slots. */
 anymps_status amps_cuda_queue_open(amps_device *device, void *native, amps_queue **queue);
 void amps_cuda_queue_close(amps_queue *queue);
 anymps_status amps_cuda_submit(amps_queue *queue, amps_submission *submission);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan.c: turns the records of a command buffer into launches and remembers them as a CUDA graph.
- * Called by queue.c; calls the operators' `scratch` and `emit`. See plan.h.
+ * Called by cuda_queue.c; calls the operators' `scratch` and `emit`. See plan.h.
  */
 #include "backend/cuda/plan.h"
 

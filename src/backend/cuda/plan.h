@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan.h: what is kept of a command buffer between two commits: scratch memory and, from the second
- * commit on, a CUDA graph of its launches. Made and used by queue.c, implemented in plan.c.
+ * commit on, a CUDA graph of its launches. Made and used by cuda_queue.c, implemented in plan.c.
  */
 #ifndef AMPS_CUDA_PLAN_H
 #define AMPS_CUDA_PLAN_H
@@ -18,7 +18,7 @@ typedef struct amps_cuda_plan {
     void *scratch;
     size_t scratch_bytes; /* as the pool wants them back */
 
-    /* One commit in flight; written by queue.c. */
+    /* One commit in flight; written by cuda_queue.c. */
     uint32_t sequence;
     bool timed;
     CUevent started, ended; /* made when timings are first asked for */

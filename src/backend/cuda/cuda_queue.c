@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue.c: one CUDA stream a queue: commits, the order of their ends, waiting. Slots of the vtable in
+ * cuda_queue.c: one CUDA stream a queue: commits, the order of their ends, waiting. Slots of the vtable in
  * cuda.c; calls plan.c for the launches.
  *
  * Every commit ends with a write of its sequence number into a mapped host word (`flag`). A waiter spins
