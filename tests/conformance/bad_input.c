@@ -35,12 +35,14 @@ static void refused(const char *what, anymps_status got, anymps_status wanted, c
         printf("FAIL: %s: got %s, detail %s, wanted %s (%s)\n", what, anymps_status_name(got),
                anymps_status_name(error->status), anymps_status_name(wanted), error->message);
         failures++;
-    } else if (operation == 0 || strncmp(error->message, error->operation, operation) != 0 || error->message[operation] != ':') {
+    } else if (operation == 0 || strncmp(error->message, error->operation, operation) != 0 ||
+               error->message[operation] != ':') {
         printf("FAIL: %s: the message does not begin with its operation: %s\n", what, error->message);
         failures++;
-    } else if ((first != NULL && strstr(error->message, first) == NULL) || (second != NULL && strstr(error->message, second) == NULL)) {
-        printf("FAIL: %s: '%s' and '%s' are not in: %s\n", what, first != NULL ? first : "", second != NULL ? second : "",
-               error->message);
+    } else if ((first != NULL && strstr(error->message, first) == NULL) ||
+               (second != NULL && strstr(error->message, second) == NULL)) {
+        printf("FAIL: %s: '%s' and '%s' are not in: %s\n", what, first != NULL ? first : "",
+               second != NULL ? second : "", error->message);
         failures++;
     }
     anymps_clear_error();
@@ -156,12 +158,13 @@ static void test_devices(const stage *s)
     refused("describe into a struct of size 0", anymps_device_get_properties(s->device, &properties),
             ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
     refused("properties of NULL", anymps_device_get_properties(NULL, &properties), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("supports an unknown operator", anymps_device_supports(s->device, "matmull", types, 3), ANYMPS_INVALID_ARGUMENT,
-            "matmull", "matmul");
-    refused("supports too few types", anymps_device_supports(s->device, "matmul", types, 2), ANYMPS_INVALID_ARGUMENT, "2", "3");
+    refused("supports an unknown operator", anymps_device_supports(s->device, "matmull", types, 3),
+            ANYMPS_INVALID_ARGUMENT, "matmull", "matmul");
+    refused("supports too few types", anymps_device_supports(s->device, "matmul", types, 2), ANYMPS_INVALID_ARGUMENT,
+            "2", "3");
     refused("supports NULL", anymps_device_supports(NULL, "matmul", types, 3), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("parse an unknown type", anymps_dtype_parse("f33", &(anymps_dtype){ANYMPS_DTYPE_F32}), ANYMPS_INVALID_ARGUMENT,
-            "f33", "f32");
+    refused("parse an unknown type", anymps_dtype_parse("f33", &(anymps_dtype){ANYMPS_DTYPE_F32}),
+            ANYMPS_INVALID_ARGUMENT, "f33", "f32");
     refused("parse NULL", anymps_dtype_parse(NULL, NULL), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
 }
 
@@ -172,18 +175,21 @@ static void test_buffers(const stage *s)
     anymps_wrap_desc wrap = ANYMPS_WRAP_DESC_INIT;
     anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
     must(anymps_device_get_properties(s->device, &properties));
-    refused("a buffer of no bytes", anymps_buffer_create(s->device, 0, ANYMPS_STORAGE_SHARED, &none), ANYMPS_INVALID_ARGUMENT,
-            "0", NULL);
+    refused("a buffer of no bytes", anymps_buffer_create(s->device, 0, ANYMPS_STORAGE_SHARED, &none),
+            ANYMPS_INVALID_ARGUMENT, "0", NULL);
     refused("a buffer of too many bytes", anymps_buffer_create(s->device, SIZE_MAX, ANYMPS_STORAGE_SHARED, &none),
             ANYMPS_INVALID_ARGUMENT, "18446744073709551615", NULL);
-    refused("a storage that is none", anymps_buffer_create(s->device, 64, (anymps_storage)9, &none), ANYMPS_INVALID_ARGUMENT,
-            "9", NULL);
-    refused("a buffer on NULL", anymps_buffer_create(NULL, 64, ANYMPS_STORAGE_SHARED, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("a buffer into NULL", anymps_buffer_create(s->device, 64, ANYMPS_STORAGE_SHARED, NULL), ANYMPS_INVALID_ARGUMENT,
+    refused("a storage that is none", anymps_buffer_create(s->device, 64, (anymps_storage)9, &none),
+            ANYMPS_INVALID_ARGUMENT, "9", NULL);
+    refused("a buffer on NULL", anymps_buffer_create(NULL, 64, ANYMPS_STORAGE_SHARED, &none), ANYMPS_INVALID_ARGUMENT,
             NULL, NULL);
-    refused("a buffer of NULL bytes", anymps_buffer_create_with_bytes(s->device, NULL, 64, ANYMPS_STORAGE_SHARED, &none),
+    refused("a buffer into NULL", anymps_buffer_create(s->device, 64, ANYMPS_STORAGE_SHARED, NULL),
             ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("a buffer on a matrix", anymps_buffer_create((anymps_device *)(void *)s->left, 64, ANYMPS_STORAGE_SHARED, &none),
+    refused("a buffer of NULL bytes",
+            anymps_buffer_create_with_bytes(s->device, NULL, 64, ANYMPS_STORAGE_SHARED, &none), ANYMPS_INVALID_ARGUMENT,
+            NULL, NULL);
+    refused("a buffer on a matrix",
+            anymps_buffer_create((anymps_device *)(void *)s->left, 64, ANYMPS_STORAGE_SHARED, &none),
             ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     wrap.length_bytes = 64;
     refused("wrapping NULL", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
@@ -192,15 +198,22 @@ static void test_buffers(const stage *s)
     refused("wrapping nothing", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT, "0", NULL);
     wrap.length_bytes = 1;
     wrap.struct_size = 0;
-    refused("a wrap struct of size 0", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
-    refused("wrapping without a struct", anymps_buffer_wrap(s->device, NULL, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
+    refused("a wrap struct of size 0", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT,
+            "struct_size", NULL);
+    refused("wrapping without a struct", anymps_buffer_wrap(s->device, NULL, &none), ANYMPS_INVALID_ARGUMENT, NULL,
+            NULL);
     expect(none == NULL, "refused buffers leave the pointer");
     const size_t length = anymps_buffer_length(s->buffer);
-    refused("reading one byte too far", anymps_buffer_read(s->buffer, length, &byte, 1), ANYMPS_INVALID_ARGUMENT, "1 byte", "of 256");
-    refused("writing one byte too far", anymps_buffer_write(s->buffer, length - 3, "wxyz", 4), ANYMPS_INVALID_ARGUMENT, "253", "256");
-    refused("filling with an overflow", anymps_buffer_fill(s->buffer, 8, SIZE_MAX - 3, 1), ANYMPS_INVALID_ARGUMENT, "256", NULL);
-    refused("copying too far", anymps_buffer_copy(s->buffer, 200, s->buffer, 0, 57), ANYMPS_INVALID_ARGUMENT, "57", "256");
-    refused("copying from too far", anymps_buffer_copy(s->buffer, 0, s->buffer, 200, 57), ANYMPS_INVALID_ARGUMENT, "57", "256");
+    refused("reading one byte too far", anymps_buffer_read(s->buffer, length, &byte, 1), ANYMPS_INVALID_ARGUMENT,
+            "1 byte", "of 256");
+    refused("writing one byte too far", anymps_buffer_write(s->buffer, length - 3, "wxyz", 4), ANYMPS_INVALID_ARGUMENT,
+            "253", "256");
+    refused("filling with an overflow", anymps_buffer_fill(s->buffer, 8, SIZE_MAX - 3, 1), ANYMPS_INVALID_ARGUMENT,
+            "256", NULL);
+    refused("copying too far", anymps_buffer_copy(s->buffer, 200, s->buffer, 0, 57), ANYMPS_INVALID_ARGUMENT, "57",
+            "256");
+    refused("copying from too far", anymps_buffer_copy(s->buffer, 0, s->buffer, 200, 57), ANYMPS_INVALID_ARGUMENT, "57",
+            "256");
     refused("reading NULL", anymps_buffer_read(NULL, 0, &byte, 1), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     refused("reading into NULL", anymps_buffer_read(s->buffer, 0, NULL, 1), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     refused("publishing too far", anymps_buffer_did_modify(s->buffer, 1, length), ANYMPS_INVALID_ARGUMENT, "256", NULL);
@@ -219,8 +232,10 @@ static void test_read_only(const stage *s)
     wrap.read_only = true;
     must(anymps_buffer_wrap(s->device, &wrap, &buffer));
     must(anymps_matrix_create(buffer, 0, &desc, &matrix));
-    refused("writing a read-only buffer", anymps_buffer_write(buffer, 0, "x", 1), ANYMPS_INVALID_ARGUMENT, "read-only", NULL);
-    refused("filling a read-only buffer", anymps_buffer_fill(buffer, 0, 1, 1), ANYMPS_INVALID_ARGUMENT, "read-only", NULL);
+    refused("writing a read-only buffer", anymps_buffer_write(buffer, 0, "x", 1), ANYMPS_INVALID_ARGUMENT, "read-only",
+            NULL);
+    refused("filling a read-only buffer", anymps_buffer_fill(buffer, 0, 1, 1), ANYMPS_INVALID_ARGUMENT, "read-only",
+            NULL);
     refused("a read-only result", anymps_matmul_encode(s->matmul, s->commands, s->left, s->right, matrix, NULL),
             ANYMPS_INVALID_ARGUMENT, "result", "read-only");
     anymps_matrix_release(matrix);
@@ -247,16 +262,36 @@ static void test_matrices(const stage *s)
         {"matrix_bytes of half an element", {size, 2, 3, 2, 12, 26, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "26", NULL},
         {"matrix_bytes too short", {size, 2, 3, 2, 12, 12, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "12", "2"},
         {"too many side by side", {size, 2, 3, 3, 24, 12, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "12", "24"},
-        {"columns that overflow", {size, 2, most / 2, 1, 0, 0, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "9223372036854775807", "4"},
-        {"rows that overflow", {size, most / 8, 3, 1, 0, 0, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "2305843009213693951", "12"},
-        {"matrices that overflow", {size, 2, 3, most, 0, 0, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "18446744073709551615", "24"},
+        {"columns that overflow",
+         {size, 2, most / 2, 1, 0, 0, f32, 0},
+         0,
+         ANYMPS_INVALID_ARGUMENT,
+         "9223372036854775807",
+         "4"},
+        {"rows that overflow",
+         {size, most / 8, 3, 1, 0, 0, f32, 0},
+         0,
+         ANYMPS_INVALID_ARGUMENT,
+         "2305843009213693951",
+         "12"},
+        {"matrices that overflow",
+         {size, 2, 3, most, 0, 0, f32, 0},
+         0,
+         ANYMPS_INVALID_ARGUMENT,
+         "18446744073709551615",
+         "24"},
         {"no type", {size, 2, 3, 1, 0, 0, (anymps_dtype)77, 0}, 0, ANYMPS_INVALID_ARGUMENT, "4d", NULL},
         {"unknown flags", {size, 2, 3, 1, 0, 0, f32, 6}, 0, ANYMPS_INVALID_ARGUMENT, "6", NULL},
         {"struct_size 0", {0, 2, 3, 1, 0, 0, f32, 0}, 0, ANYMPS_INVALID_ARGUMENT, "struct_size", NULL},
         {"an offset of half an element", {size, 2, 3, 1, 0, 0, f32, 0}, 2, ANYMPS_INVALID_ARGUMENT, "2", "4"},
         {"one element past the buffer", {size, 5, 13, 1, 0, 0, f32, 0}, 0, ANYMPS_SHAPE_MISMATCH, "260", "256"},
         {"an offset past the buffer", {size, 8, 8, 1, 0, 0, f32, 0}, 4, ANYMPS_SHAPE_MISMATCH, "byte 4", "256"},
-        {"one byte past the buffer", {size, 1, 250, 1, 0, 0, ANYMPS_DTYPE_I8, 0}, 7, ANYMPS_SHAPE_MISMATCH, "250", "256"},
+        {"one byte past the buffer",
+         {size, 1, 250, 1, 0, 0, ANYMPS_DTYPE_I8, 0},
+         7,
+         ANYMPS_SHAPE_MISMATCH,
+         "250",
+         "256"},
         {"an offset that overflows", {size, 2, 3, 1, 0, 0, f32, 0}, most - 3, ANYMPS_SHAPE_MISMATCH, "256", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -270,7 +305,8 @@ static void test_matrices(const stage *s)
     refused("a matrix of no buffer", anymps_matrix_create(NULL, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     refused("a matrix of a device", anymps_matrix_create((anymps_buffer *)(void *)s->device, 0, &desc, &none),
             ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("a matrix without a descriptor", anymps_matrix_create(s->buffer, 0, NULL, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
+    refused("a matrix without a descriptor", anymps_matrix_create(s->buffer, 0, NULL, &none), ANYMPS_INVALID_ARGUMENT,
+            NULL, NULL);
     refused("a matrix into NULL", anymps_matrix_create(s->buffer, 0, &desc, NULL), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     refused("a matrix on NULL", anymps_matrix_create_on(NULL, &desc, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     expect(none == NULL, "refused matrices leave the pointer");
@@ -280,16 +316,20 @@ static void test_vectors(const stage *s)
 {
     anymps_vector *none = NULL;
     anymps_vector_desc desc = anymps_vector_desc_make(65, ANYMPS_DTYPE_F32);
-    refused("a vector past the buffer", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_SHAPE_MISMATCH, "260", "256");
+    refused("a vector past the buffer", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_SHAPE_MISMATCH, "260",
+            "256");
     desc.length = 8;
     desc.vectors = 2;
     desc.vector_bytes = 28;
-    refused("vector_bytes too short", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, "28", NULL);
+    refused("vector_bytes too short", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, "28",
+            NULL);
     desc.vector_bytes = 33;
-    refused("vector_bytes of parts", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, "33", "4");
+    refused("vector_bytes of parts", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, "33",
+            "4");
     desc.vector_bytes = 0;
     desc.length = SIZE_MAX / 2;
-    refused("a length that overflows", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, "overflow", NULL);
+    refused("a length that overflows", anymps_vector_create(s->buffer, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT,
+            "overflow", NULL);
     refused("a vector of no buffer", anymps_vector_create(NULL, 0, &desc, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     expect(none == NULL, "refused vectors leave the pointer");
 }
@@ -301,15 +341,18 @@ static void test_kernels(const stage *s)
     anymps_kernel *none = NULL;
     anymps_matmul_desc desc = matmul_desc();
     refused("a kernel on NULL", anymps_matmul_create(NULL, &desc, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("a kernel of no descriptor", anymps_matmul_create(s->device, NULL, &none), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
+    refused("a kernel of no descriptor", anymps_matmul_create(s->device, NULL, &none), ANYMPS_INVALID_ARGUMENT, NULL,
+            NULL);
     refused("a kernel into NULL", anymps_matmul_create(s->device, &desc, NULL), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     desc.rows = ANYMPS_ALL;
-    refused("a matmul without rows", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "rows", NULL);
+    refused("a matmul without rows", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "rows",
+            NULL);
     desc = matmul_desc();
     desc.right_dtype = ANYMPS_DTYPE_F16;
     refused("f32 times f16", anymps_matmul_create(s->device, &desc, &none), ANYMPS_UNSUPPORTED, "f32", "f16");
     desc.right_dtype = ANYMPS_DTYPE_INVALID;
-    refused("a matmul without a type", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "type", NULL);
+    refused("a matmul without a type", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "type",
+            NULL);
     desc.left_dtype = desc.right_dtype = desc.result_dtype = ANYMPS_DTYPE_F64;
     refused("f64", anymps_matmul_create(s->device, &desc, &none), ANYMPS_UNSUPPORTED, "f64", NULL);
     desc = matmul_desc();
@@ -319,19 +362,22 @@ static void test_kernels(const stage *s)
     desc.algorithm = (anymps_algorithm)7;
     refused("an unknown algorithm", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "7", NULL);
     desc.struct_size = 0;
-    refused("a descriptor of size 0", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
+    refused("a descriptor of size 0", anymps_matmul_create(s->device, &desc, &none), ANYMPS_INVALID_ARGUMENT,
+            "struct_size", NULL);
     anymps_neuron_desc neuron = ANYMPS_NEURON_DESC_INIT;
     neuron.dtype = ANYMPS_DTYPE_F32;
     neuron.neuron = (anymps_neuron_type)99;
     refused("an unknown neuron", anymps_neuron_create(s->device, &neuron, &none), ANYMPS_INVALID_ARGUMENT, "99", NULL);
     anymps_softmax_desc softmax = ANYMPS_SOFTMAX_DESC_INIT;
     softmax.dtype = ANYMPS_DTYPE_I32;
-    refused("a softmax of integers", anymps_softmax_create(s->device, &softmax, &none), ANYMPS_UNSUPPORTED, "i32", "f32");
+    refused("a softmax of integers", anymps_softmax_create(s->device, &softmax, &none), ANYMPS_UNSUPPORTED, "i32",
+            "f32");
     anymps_norm_desc norm = ANYMPS_NORM_DESC_INIT;
     norm.dtype = ANYMPS_DTYPE_F32;
     norm.epsilon = -1.0;
     refused("a negative epsilon", anymps_rms_norm_create(s->device, &norm, &none), ANYMPS_INVALID_ARGUMENT, "-1", NULL);
-    refused("a negative epsilon", anymps_layer_norm_create(s->device, &norm, &none), ANYMPS_INVALID_ARGUMENT, "-1", NULL);
+    refused("a negative epsilon", anymps_layer_norm_create(s->device, &norm, &none), ANYMPS_INVALID_ARGUMENT, "-1",
+            NULL);
     expect(none == NULL, "refused kernels leave the pointer");
 }
 
@@ -341,15 +387,21 @@ static void test_handles(const stage *s)
 {
     anymps_kernel *const k = s->matmul;
     anymps_command_buffer *const c = s->commands;
-    refused("no kernel", anymps_matmul_encode(NULL, c, s->left, s->right, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "kernel", NULL);
-    refused("no command buffer", anymps_matmul_encode(k, NULL, s->left, s->right, s->result, NULL), ANYMPS_INVALID_ARGUMENT,
-            "command buffer", NULL);
-    refused("no left", anymps_matmul_encode(k, c, NULL, s->right, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "left", NULL);
-    refused("no right", anymps_matmul_encode(k, c, s->left, NULL, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "right", NULL);
-    refused("no result", anymps_matmul_encode(k, c, s->left, s->right, NULL, NULL), ANYMPS_INVALID_ARGUMENT, "result", NULL);
-    refused("a vector for a matrix", anymps_matmul_encode(k, c, (anymps_matrix *)(void *)s->vector, s->right, s->result, NULL),
+    refused("no kernel", anymps_matmul_encode(NULL, c, s->left, s->right, s->result, NULL), ANYMPS_INVALID_ARGUMENT,
+            "kernel", NULL);
+    refused("no command buffer", anymps_matmul_encode(k, NULL, s->left, s->right, s->result, NULL),
+            ANYMPS_INVALID_ARGUMENT, "command buffer", NULL);
+    refused("no left", anymps_matmul_encode(k, c, NULL, s->right, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "left",
+            NULL);
+    refused("no right", anymps_matmul_encode(k, c, s->left, NULL, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "right",
+            NULL);
+    refused("no result", anymps_matmul_encode(k, c, s->left, s->right, NULL, NULL), ANYMPS_INVALID_ARGUMENT, "result",
+            NULL);
+    refused("a vector for a matrix",
+            anymps_matmul_encode(k, c, (anymps_matrix *)(void *)s->vector, s->right, s->result, NULL),
             ANYMPS_INVALID_ARGUMENT, "left", NULL);
-    refused("a matrix for a kernel", anymps_matmul_encode((anymps_kernel *)(void *)s->left, c, s->left, s->right, s->result, NULL),
+    refused("a matrix for a kernel",
+            anymps_matmul_encode((anymps_kernel *)(void *)s->left, c, s->left, s->right, s->result, NULL),
             ANYMPS_INVALID_ARGUMENT, "kernel", NULL);
     refused("a kernel of another operator", anymps_matmul_encode(s->softmax, c, s->left, s->right, s->result, NULL),
             ANYMPS_INVALID_ARGUMENT, "softmax", NULL);
@@ -375,17 +427,27 @@ static void test_shapes(const stage *s)
     anymps_matrix *const short_result = matrix_on(s->device, ROWS - 1, COLUMNS, ANYMPS_DTYPE_F32);
     anymps_matrix *const thin_result = matrix_on(s->device, ROWS, COLUMNS - 1, ANYMPS_DTYPE_F32);
     anymps_matrix *const half = matrix_on(s->device, INTERIOR, COLUMNS, ANYMPS_DTYPE_F16);
-    refused("left too short", anymps_matmul_encode(k, c, short_left, s->right, s->result, NULL), ANYMPS_SHAPE_MISMATCH, "left has 4", "5");
-    refused("left too thin", anymps_matmul_encode(k, c, thin_left, s->right, s->result, NULL), ANYMPS_SHAPE_MISMATCH, "left has 5", "6");
-    refused("right too short", anymps_matmul_encode(k, c, s->left, short_right, s->result, NULL), ANYMPS_SHAPE_MISMATCH, "right has 5", "6");
-    refused("right too thin", anymps_matmul_encode(k, c, s->left, thin_right, s->result, NULL), ANYMPS_SHAPE_MISMATCH, "right has 6", "7");
-    refused("result too short", anymps_matmul_encode(k, c, s->left, s->right, short_result, NULL), ANYMPS_SHAPE_MISMATCH, "result has 4", "5");
-    refused("result too thin", anymps_matmul_encode(k, c, s->left, s->right, thin_result, NULL), ANYMPS_SHAPE_MISMATCH, "result has 6", "7");
-    refused("right of another type", anymps_matmul_encode(k, c, s->left, half, s->result, NULL), ANYMPS_INVALID_ARGUMENT, "f16", "f32");
-    refused("one call, left and right apart", anymps_matmul(NULL, thin_left, s->right, s->result), ANYMPS_SHAPE_MISMATCH, "5", "6");
-    refused("one call, a result too short", anymps_matmul(NULL, s->left, s->right, short_result), ANYMPS_SHAPE_MISMATCH, "4", "5");
+    refused("left too short", anymps_matmul_encode(k, c, short_left, s->right, s->result, NULL), ANYMPS_SHAPE_MISMATCH,
+            "left has 4", "5");
+    refused("left too thin", anymps_matmul_encode(k, c, thin_left, s->right, s->result, NULL), ANYMPS_SHAPE_MISMATCH,
+            "left has 5", "6");
+    refused("right too short", anymps_matmul_encode(k, c, s->left, short_right, s->result, NULL), ANYMPS_SHAPE_MISMATCH,
+            "right has 5", "6");
+    refused("right too thin", anymps_matmul_encode(k, c, s->left, thin_right, s->result, NULL), ANYMPS_SHAPE_MISMATCH,
+            "right has 6", "7");
+    refused("result too short", anymps_matmul_encode(k, c, s->left, s->right, short_result, NULL),
+            ANYMPS_SHAPE_MISMATCH, "result has 4", "5");
+    refused("result too thin", anymps_matmul_encode(k, c, s->left, s->right, thin_result, NULL), ANYMPS_SHAPE_MISMATCH,
+            "result has 6", "7");
+    refused("right of another type", anymps_matmul_encode(k, c, s->left, half, s->result, NULL),
+            ANYMPS_INVALID_ARGUMENT, "f16", "f32");
+    refused("one call, left and right apart", anymps_matmul(NULL, thin_left, s->right, s->result),
+            ANYMPS_SHAPE_MISMATCH, "5", "6");
+    refused("one call, a result too short", anymps_matmul(NULL, s->left, s->right, short_result), ANYMPS_SHAPE_MISMATCH,
+            "4", "5");
     refused("one call, types apart", anymps_matmul(NULL, s->left, half, s->result), ANYMPS_UNSUPPORTED, "f16", "f32");
-    refused("softmax, result too short", anymps_softmax(NULL, s->result, short_result), ANYMPS_SHAPE_MISMATCH, "4", "5");
+    refused("softmax, result too short", anymps_softmax(NULL, s->result, short_result), ANYMPS_SHAPE_MISMATCH, "4",
+            "5");
     refused("softmax of NULL", anymps_softmax(NULL, NULL, s->result), ANYMPS_INVALID_ARGUMENT, "source", NULL);
     anymps_matrix *const all[] = {short_left, thin_left, short_right, thin_right, short_result, thin_result, half};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -402,18 +464,27 @@ static void test_other_operands(const stage *s)
     anymps_matrix *const up = matrix_on(s->device, 2, COLUMNS, ANYMPS_DTYPE_F32);
     anymps_fully_connected_desc layer = ANYMPS_FULLY_CONNECTED_DESC_INIT;
     anymps_neuron_desc neuron = ANYMPS_NEURON_DESC_INIT;
-    refused("a vector too long for the matrix", anymps_matrix_vector(NULL, s->left, s->vector, output), ANYMPS_SHAPE_MISMATCH, "6", "7");
-    refused("a result vector too short", anymps_matrix_vector(NULL, s->left, longer, longer), ANYMPS_SHAPE_MISMATCH, "6", "5");
-    refused("a bias too short", anymps_fully_connected(&layer, s->left, s->right, longer, NULL, s->result), ANYMPS_SHAPE_MISMATCH, "6", "7");
-    refused("weights too short", anymps_fully_connected(&layer, s->left, s->result, NULL, NULL, s->result), ANYMPS_SHAPE_MISMATCH, "5", "6");
+    refused("a vector too long for the matrix", anymps_matrix_vector(NULL, s->left, s->vector, output),
+            ANYMPS_SHAPE_MISMATCH, "6", "7");
+    refused("a result vector too short", anymps_matrix_vector(NULL, s->left, longer, longer), ANYMPS_SHAPE_MISMATCH,
+            "6", "5");
+    refused("a bias too short", anymps_fully_connected(&layer, s->left, s->right, longer, NULL, s->result),
+            ANYMPS_SHAPE_MISMATCH, "6", "7");
+    refused("weights too short", anymps_fully_connected(&layer, s->left, s->result, NULL, NULL, s->result),
+            ANYMPS_SHAPE_MISMATCH, "5", "6");
     neuron.neuron = ANYMPS_NEURON_PRELU;
-    refused("prelu without its vector", anymps_neuron(&neuron, s->result, NULL, NULL, s->result), ANYMPS_INVALID_ARGUMENT, "prelu", NULL);
+    refused("prelu without its vector", anymps_neuron(&neuron, s->result, NULL, NULL, s->result),
+            ANYMPS_INVALID_ARGUMENT, "prelu", NULL);
     neuron.neuron = ANYMPS_NEURON_RELU;
-    refused("relu with a vector", anymps_neuron(&neuron, s->result, NULL, s->vector, s->result), ANYMPS_INVALID_ARGUMENT, "relu", NULL);
-    refused("a weight too short", anymps_rms_norm(NULL, s->result, NULL, longer, NULL, s->result), ANYMPS_SHAPE_MISMATCH, "6", "7");
-    refused("a residual too short", anymps_layer_norm(NULL, s->result, s->left, NULL, NULL, s->result), ANYMPS_SHAPE_MISMATCH, "6", "7");
+    refused("relu with a vector", anymps_neuron(&neuron, s->result, NULL, s->vector, s->result),
+            ANYMPS_INVALID_ARGUMENT, "relu", NULL);
+    refused("a weight too short", anymps_rms_norm(NULL, s->result, NULL, longer, NULL, s->result),
+            ANYMPS_SHAPE_MISMATCH, "6", "7");
+    refused("a residual too short", anymps_layer_norm(NULL, s->result, s->left, NULL, NULL, s->result),
+            ANYMPS_SHAPE_MISMATCH, "6", "7");
     refused("ranks apart", anymps_lora(NULL, s->left, s->right, rank, up, s->result), ANYMPS_SHAPE_MISMATCH, "3", "2");
-    refused("no down", anymps_lora(NULL, s->left, s->right, NULL, up, s->result), ANYMPS_INVALID_ARGUMENT, "down", NULL);
+    refused("no down", anymps_lora(NULL, s->left, s->right, NULL, up, s->result), ANYMPS_INVALID_ARGUMENT, "down",
+            NULL);
     anymps_vector_release(longer);
     anymps_vector_release(output);
     anymps_matrix_release(rank);
@@ -426,28 +497,35 @@ static void test_ranges(const stage *s)
     anymps_command_buffer *const c = s->commands;
     anymps_range range = ANYMPS_RANGE_INIT;
     range.primary.row = ROWS + 1;
-    refused("an origin past the rows", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, "6", "5");
+    refused("an origin past the rows", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "6", "5");
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.secondary.column = COLUMNS + 1;
-    refused("an origin past the columns", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, "8", "7");
+    refused("an origin past the columns", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "8", "7");
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.result.row = SIZE_MAX;
-    refused("an origin at the end of numbers", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT,
-            "18446744073709551615", "5");
+    refused("an origin at the end of numbers", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "18446744073709551615", "5");
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.result.row = 1;
-    refused("an origin that leaves too little", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_SHAPE_MISMATCH, "4", "5");
+    refused("an origin that leaves too little", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_SHAPE_MISMATCH, "4", "5");
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.batch_start = 2;
-    refused("a batch that starts too late", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, "2", "1");
+    refused("a batch that starts too late", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "2", "1");
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.batch_size = 2;
-    refused("a batch too long", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, "2", "1");
+    refused("a batch too long", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "2", "1");
     range.batch_start = SIZE_MAX;
-    refused("a batch that overflows", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
+    refused("a batch that overflows", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     range = (anymps_range)ANYMPS_RANGE_INIT;
     range.struct_size = 0;
-    refused("a range of size 0", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range), ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
+    refused("a range of size 0", anymps_matmul_encode(k, c, s->left, s->right, s->result, &range),
+            ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
 }
 
 /* A batch of three on the left, two on the right. */
@@ -460,7 +538,8 @@ static void test_batches(const stage *s)
     desc = anymps_matrix_desc_make(ROWS, COLUMNS, ANYMPS_DTYPE_F32);
     desc.matrices = 3;
     must(anymps_matrix_create_on(s->device, &desc, &results));
-    refused("two for three", anymps_matmul_encode(s->matmul, s->commands, three, s->right, results, NULL), ANYMPS_SHAPE_MISMATCH, "2", "left");
+    refused("two for three", anymps_matmul_encode(s->matmul, s->commands, three, s->right, results, NULL),
+            ANYMPS_SHAPE_MISMATCH, "2", "left");
     anymps_range range = ANYMPS_RANGE_INIT;
     range.batch_size = 3;
     refused("two for a range of three", anymps_matmul_encode(s->matmul, s->commands, three, s->right, results, &range),
@@ -482,8 +561,8 @@ static void test_aliasing(const stage *s)
     must(anymps_matrix_create(s->buffer, 0, &desc, &left));
     must(anymps_matrix_create(s->buffer, 12, &desc, &result));
     must(anymps_matrix_create(s->buffer, 16, &desc, &beside));
-    refused("the result is the left", anymps_matmul_encode(kernel, s->commands, left, beside, left, NULL), ANYMPS_INVALID_ARGUMENT,
-            "result", "left");
+    refused("the result is the left", anymps_matmul_encode(kernel, s->commands, left, beside, left, NULL),
+            ANYMPS_INVALID_ARGUMENT, "result", "left");
     refused("the result is the right", anymps_matmul_encode(kernel, s->commands, left, beside, beside, NULL),
             ANYMPS_INVALID_ARGUMENT, "result", "right");
     refused("the result shares a column", anymps_matmul_encode(kernel, s->commands, left, left, result, NULL),
@@ -492,7 +571,8 @@ static void test_aliasing(const stage *s)
             ANYMPS_INVALID_ARGUMENT, "result", "source");
     anymps_command_buffer *apart = NULL;
     must(anymps_command_buffer_create(s->queue, &apart));
-    expect(anymps_matmul_encode(kernel, apart, left, left, beside, NULL) == ANYMPS_OK, "columns beside one another are no alias");
+    expect(anymps_matmul_encode(kernel, apart, left, left, beside, NULL) == ANYMPS_OK,
+           "columns beside one another are no alias");
     expect(anymps_softmax_encode(s->softmax, apart, left, left, NULL) == ANYMPS_OK, "softmax works in place");
     anymps_command_buffer_release(apart);
     anymps_matrix_release(left);
@@ -508,18 +588,21 @@ static void test_states(const stage *s)
     anymps_command_buffer *c = NULL;
     anymps_timings timings = ANYMPS_TIMINGS_INIT;
     anymps_matrix *const result = matrix_on(s->device, ROWS, COLUMNS, ANYMPS_DTYPE_F32);
-    refused("a command buffer of no queue", anymps_command_buffer_create(NULL, &c), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
-    refused("a queue of no device", anymps_queue_create(NULL, &(anymps_queue *){NULL}), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
+    refused("a command buffer of no queue", anymps_command_buffer_create(NULL, &c), ANYMPS_INVALID_ARGUMENT, NULL,
+            NULL);
+    refused("a queue of no device", anymps_queue_create(NULL, &(anymps_queue *){NULL}), ANYMPS_INVALID_ARGUMENT, NULL,
+            NULL);
     must(anymps_command_buffer_create(s->queue, &c));
     refused("waiting before a commit", anymps_command_buffer_wait(c), ANYMPS_INVALID_STATE, "never committed", NULL);
-    refused("timings before a commit", anymps_command_buffer_get_timings(c, &timings), ANYMPS_INVALID_STATE, NULL, NULL);
+    refused("timings before a commit", anymps_command_buffer_get_timings(c, &timings), ANYMPS_INVALID_STATE, NULL,
+            NULL);
     must(anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL));
     must(anymps_command_buffer_commit(c));
-    refused("encoding after a commit", anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL), ANYMPS_INVALID_STATE,
-            "committed", NULL);
+    refused("encoding after a commit", anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL),
+            ANYMPS_INVALID_STATE, "committed", NULL);
     must(anymps_command_buffer_wait(c));
-    refused("encoding after it ended", anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL), ANYMPS_INVALID_STATE,
-            "committed", NULL);
+    refused("encoding after it ended", anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL),
+            ANYMPS_INVALID_STATE, "committed", NULL);
     expect(anymps_command_buffer_count(c) == 1, "the records are as before");
     must(anymps_command_buffer_reset(c));
     expect(anymps_matmul_encode(s->matmul, c, s->left, s->right, result, NULL) == ANYMPS_OK, "encoding after a reset");

@@ -37,8 +37,9 @@ void case_catch_crashes(void)
 
 static void note_case(const suite *run, const test_case *self)
 {
-    const int length = snprintf(crash_line, sizeof crash_line, "FAIL %s %s: crashed\n  repeat: conformance %s --op %s --case %s\n",
-                                run->op, self->name, run->machine->arguments, run->op, self->name);
+    const int length =
+        snprintf(crash_line, sizeof crash_line, "FAIL %s %s: crashed\n  repeat: conformance %s --op %s --case %s\n",
+                 run->op, self->name, run->machine->arguments, run->op, self->name);
     crash_length = length < 0 ? 0 : (size_t)length < sizeof crash_line ? (size_t)length : sizeof crash_line - 1;
 }
 
@@ -81,16 +82,15 @@ void case_fail(test_case *self, const char *format, ...)
     }
 }
 
-void case_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, double exact,
-                 double bound)
+void case_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, double exact, double bound)
 {
     const operand *const result = &self->operands[operand_index];
     const unsigned char *at = result->after + operand_place(result, b, i, j);
     /* A device that flushes loses at most the least normal f32 (kernels.h). */
     const double allowed = self->may_flush && number_is_float(result->dtype) ? bound + 0x1p-126 : bound;
     if (!number_near(result->dtype, at, exact, allowed)) {
-        case_fail(self, "operand %zu, matrix %zu, element (%zu, %zu) is %.9g, exact %.9g, bound %.3g",
-                  operand_index, b, i, j, number_get(result->dtype, at), exact, allowed);
+        case_fail(self, "operand %zu, matrix %zu, element (%zu, %zu) is %.9g, exact %.9g, bound %.3g", operand_index, b,
+                  i, j, number_get(result->dtype, at), exact, allowed);
     }
 }
 
@@ -180,8 +180,8 @@ static void check_untouched(test_case *self)
         operand *const one = &self->operands[i];
         size_t where = 0;
         if (one->used && !operand_untouched(one, self->batch_start, self->batch, &where)) {
-            case_fail(self, "operand %zu: byte %zu of %zu (element (0, 0) is at %zu) was changed", i, where,
-                      one->bytes, operand_place(one, 0, 0, 0));
+            case_fail(self, "operand %zu: byte %zu of %zu (element (0, 0) is at %zu) was changed", i, where, one->bytes,
+                      operand_place(one, 0, 0, 0));
         }
     }
 }
@@ -235,8 +235,7 @@ static anymps_status run_first(test_case *self, anymps_device *device, unsigned 
     return status;
 }
 
-static anymps_status run_other(test_case *self, anymps_device *device, unsigned char **first,
-                               size_t threads)
+static anymps_status run_other(test_case *self, anymps_device *device, unsigned char **first, size_t threads)
 {
     stage on;
     anymps_status status = stage_open(self, device, &on);

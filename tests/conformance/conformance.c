@@ -70,7 +70,7 @@ int main(int count, char **words)
 {
     machine on;
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* so that nothing is lost to a crash */
-#if !defined(CONFORMANCE_SANITIZED) /* a sanitizer says more */
+#if !defined(CONFORMANCE_SANITIZED)         /* a sanitizer says more */
     case_catch_crashes();
 #endif
     const int opened = machine_open_from(&on, count, words);

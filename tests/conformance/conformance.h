@@ -20,9 +20,9 @@ enum { CASE_OPERANDS = 5, CASE_NAME = 128 };
 typedef struct suite {
     const char *op;
     const machine *machine;
-    const char *only; /* the one case to run, or NULL */
-    size_t every;     /* run only every so many-th case, for sanitizers; 1: all */
-    bool list;        /* print names, run nothing */
+    const char *only;           /* the one case to run, or NULL */
+    size_t every;               /* run only every so many-th case, for sanitizers; 1: all */
+    bool list;                  /* print names, run nothing */
     anymps_algorithm algorithm; /* of every kernel */
     size_t ran, failed, unsupported;
     const char *last_unsupported;
@@ -63,8 +63,7 @@ void case_end(suite *run, test_case *self);
 void case_catch_crashes(void);
 
 /* Compares one element of a result. `bound` is without the rounding to a narrow type. */
-void case_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, double exact,
-                 double bound);
+void case_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, double exact, double bound);
 
 /* Records a mismatch that is no single element. */
 void case_fail(test_case *self, const char *format, ...) ANYMPS_PRINTF(2, 3);

@@ -80,7 +80,8 @@ static anymps_matrix *far_matrix(const far_memory *in, size_t rows, size_t colum
 /* Row `r` of far memory: value(r, j) for j < columns. */
 static void put_row(const far_memory *in, size_t r, size_t columns, const float *values)
 {
-    expect(anymps_buffer_write(in->buffer, r * STRIDE, values, columns * sizeof(float)) == ANYMPS_OK, "write a far row");
+    expect(anymps_buffer_write(in->buffer, r * STRIDE, values, columns * sizeof(float)) == ANYMPS_OK,
+           "write a far row");
 }
 
 static float left_at(size_t i, size_t k)
@@ -106,7 +107,8 @@ static float product_at(size_t i, size_t j)
 static void check_row(const far_memory *in, size_t r, const float *wanted, size_t columns, const char *what)
 {
     float got[COLUMNS + 1];
-    expect(anymps_buffer_read(in->buffer, r * STRIDE, got, (columns + 1) * sizeof(float)) == ANYMPS_OK, "read a far row");
+    expect(anymps_buffer_read(in->buffer, r * STRIDE, got, (columns + 1) * sizeof(float)) == ANYMPS_OK,
+           "read a far row");
     expect(memcmp(got, wanted, columns * sizeof(float)) == 0, what);
     expect(got[columns] == 0.0f, "the word after a far row is untouched");
 }

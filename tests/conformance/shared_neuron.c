@@ -71,15 +71,12 @@ static double outer(const neuron_case *of, double prelu, double s)
     case ANYMPS_NEURON_SOFT_SIGN: return s / (1.0 + fabs(s));
     case ANYMPS_NEURON_ELU: return s >= 0.0 ? s : a * expm1(s);
     case ANYMPS_NEURON_PRELU: return s >= 0.0 ? s : prelu * s;
-    case ANYMPS_NEURON_RELUN:
-        s = s >= 0.0 ? s : a * s;
-        return s > b ? b : s; /* NaN stays */
+    case ANYMPS_NEURON_RELUN: s = s >= 0.0 ? s : a * s; return s > b ? b : s; /* NaN stays */
     case ANYMPS_NEURON_POWER: return pow(s, c);
     case ANYMPS_NEURON_EXPONENTIAL: return pow(c, s);
     case ANYMPS_NEURON_LOGARITHM: return log(s) / log(c);
     case ANYMPS_NEURON_GELU: return s * (1.0 + erf(s * 0.70710678118654752440)) / 2.0;
-    case ANYMPS_NEURON_GELU_TANH:
-        return s * (1.0 + tanh(0.79788456080286535588 * (s + 0.044715 * s * s * s))) / 2.0;
+    case ANYMPS_NEURON_GELU_TANH: return s * (1.0 + tanh(0.79788456080286535588 * (s + 0.044715 * s * s * s))) / 2.0;
     case ANYMPS_NEURON_SILU: return s / (1.0 + exp(-s));
     default: return s;
     }

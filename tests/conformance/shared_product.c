@@ -69,8 +69,8 @@ static double integer_result(double sum, double alpha, double beta, double old)
     return number_round(ANYMPS_DTYPE_I32, alpha * sum + beta * old);
 }
 
-void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, product p,
-                    size_t terms, double alpha, double beta)
+void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, product p, size_t terms,
+                    double alpha, double beta)
 {
     const operand *const result = &self->operands[operand_index];
     const double old = beta == 0.0 ? 0.0 : operand_before(result, b, i, j);
@@ -83,6 +83,5 @@ void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, s
     const double rest = beta == 0.0 ? 0.0 : (double)(float)beta * old;
     const double magnitude = fabs(factor) * p.magnitude;
     const double last_sum = 2.0 * UNIT * fabs(rest);
-    case_expect(self, operand_index, b, i, j, factor * p.sum + rest,
-                bound_of_sum(terms, magnitude) + last_sum);
+    case_expect(self, operand_index, b, i, j, factor * p.sum + rest, bound_of_sum(terms, magnitude) + last_sum);
 }

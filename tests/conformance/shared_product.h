@@ -41,7 +41,7 @@ extern const factors all_factors[PRODUCT_FACTORS];
 void product_fill(operand *one, seeded *random);
 
 /* Compares a result element: alpha * sum + beta * old, within the bound of matmul. */
-void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, product p,
-                    size_t terms, double alpha, double beta);
+void product_expect(test_case *self, size_t operand_index, size_t b, size_t i, size_t j, product p, size_t terms,
+                    double alpha, double beta);
 
 #endif /* TEST_SHARED_PRODUCT_H */

@@ -8,9 +8,10 @@ const row_type all_row_types[ROW_TYPES] = {
     {"f32", ANYMPS_DTYPE_F32}, {"f16", ANYMPS_DTYPE_F16}, {"bf16", ANYMPS_DTYPE_BF16}};
 
 const size_t all_row_shapes[ROW_SHAPES][2] = {
-    {0, 5},  {5, 0},  {1, 1},   {1, 2},   {2, 3},   {3, 1},   {3, 4},   {2, 5},    {3, 7},    {1, 8},    {2, 9},    {5, 15},
-    {4, 16}, {3, 17}, {2, 23},  {3, 24},  {1, 25},  {7, 31},  {2, 32},  {3, 33},   {2, 47},   {3, 48},   {1, 49},   {3, 63},
-    {2, 64}, {3, 65}, {2, 127}, {3, 128}, {2, 129}, {2, 255}, {3, 257}, {2, 1000}, {3, 1024}, {2, 2049}, {129, 67},
+    {0, 5},   {5, 0},   {1, 1},   {1, 2},   {2, 3},    {3, 1},    {3, 4},    {2, 5},    {3, 7},
+    {1, 8},   {2, 9},   {5, 15},  {4, 16},  {3, 17},   {2, 23},   {3, 24},   {1, 25},   {7, 31},
+    {2, 32},  {3, 33},  {2, 47},  {3, 48},  {1, 49},   {3, 63},   {2, 64},   {3, 65},   {2, 127},
+    {3, 128}, {2, 129}, {2, 255}, {3, 257}, {2, 1000}, {3, 1024}, {2, 2049}, {129, 67},
 };
 
 void row_name(const row_recipe *of, const char *tail, char *name, size_t size)
@@ -41,8 +42,8 @@ bool row_lay_out(test_case *self, const row_recipe *of, size_t last, double low,
         return true;
     }
     operand *const result = &self->operands[last];
-    const bool laid = operand_init(result, of->type->dtype, of->rows, of->columns, ROW_BATCH, of->layout,
-                                   &self->random);
+    const bool laid =
+        operand_init(result, of->type->dtype, of->rows, of->columns, ROW_BATCH, of->layout, &self->random);
     result->is_result = true;
     return laid;
 }
@@ -58,7 +59,8 @@ void row_each(suite *run, void (*each)(suite *run, const row_recipe *of, size_t 
     for (size_t t = 0; t < ROW_TYPES; t++) {
         for (size_t s = 0; s < ROW_SHAPES; s++) {
             for (size_t again = 0; again < 4; again++, turn++) {
-                row_recipe of = {.type = &all_row_types[t], .rows = all_row_shapes[s][0], .columns = all_row_shapes[s][1]};
+                row_recipe of = {
+                    .type = &all_row_types[t], .rows = all_row_shapes[s][0], .columns = all_row_shapes[s][1]};
                 of.layout = (operand_layout)((turn * 5 + s + t) % LAYOUT_COUNT);
                 of.in_place = again % 2 == 1;
                 /* What the source's origin leaves is larger than the case where the source is larger. */

@@ -40,8 +40,8 @@ static void check_element(test_case *self, const recipe *of, size_t b, size_t i,
     const double bias = of->with_bias ? operand_before(&self->operands[BIAS], b, 0, j) : 0.0;
     const double slope = self->operands[PRELU].used ? operand_before(&self->operands[PRELU], b, 0, j) : 0.0;
     const double magnitude = fabs(alpha) * p.magnitude;
-    const double error = bound_of_sum(of->inputs, magnitude) +
-                         (of->with_bias ? UNIT * magnitude + 2.0 * UNIT * fabs(bias) : 0.0);
+    const double error =
+        bound_of_sum(of->inputs, magnitude) + (of->with_bias ? UNIT * magnitude + 2.0 * UNIT * fabs(bias) : 0.0);
     const bounded f = neuron_value(of->neuron, slope, alpha * p.sum + bias, error);
     case_expect(self, RESULT, b, i, j, f.value, f.error);
 }
@@ -54,7 +54,8 @@ static void check(test_case *self)
         double *const weights = dense_of(&self->operands[WEIGHTS], b, !of->transpose);
         for (size_t i = 0; i < of->rows && source != NULL && weights != NULL; i++) {
             for (size_t j = 0; j < of->outputs; j++) {
-                check_element(self, of, b, i, j, product_of(source + i * of->inputs, weights + j * of->inputs, of->inputs));
+                check_element(self, of, b, i, j,
+                              product_of(source + i * of->inputs, weights + j * of->inputs, of->inputs));
             }
         }
         free(source);
@@ -135,9 +136,9 @@ static void run_recipe(suite *run, const recipe *of)
 
 /* Rows, outputs, inputs. */
 static const size_t shapes[][3] = {
-    {0, 5, 3},    {5, 0, 3},    {3, 4, 0},    {1, 1, 1},    {1, 17, 5},   {5, 7, 11},   {6, 16, 8},  {7, 17, 9},
-    {13, 31, 29}, {14, 32, 64}, {15, 33, 65}, {31, 63, 33}, {32, 64, 17}, {33, 65, 127}, {1, 384, 384}, {16, 100, 384},
-    {65, 129, 64}, {2, 3, 1500},
+    {0, 5, 3},    {5, 0, 3},     {3, 4, 0},     {1, 1, 1},      {1, 17, 5},    {5, 7, 11},
+    {6, 16, 8},   {7, 17, 9},    {13, 31, 29},  {14, 32, 64},   {15, 33, 65},  {31, 63, 33},
+    {32, 64, 17}, {33, 65, 127}, {1, 384, 384}, {16, 100, 384}, {65, 129, 64}, {2, 3, 1500},
 };
 
 void conformance_fully_connected(suite *run)
@@ -146,8 +147,12 @@ void conformance_fully_connected(suite *run)
     for (size_t t = 0; t < ROW_TYPES; t++) {
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
-                recipe of = {.type = &all_row_types[t], .rows = shapes[s][0], .outputs = shapes[s][1],
-                             .inputs = shapes[s][2], .transpose = again % 2 == 1, .with_bias = again % 4 < 2};
+                recipe of = {.type = &all_row_types[t],
+                             .rows = shapes[s][0],
+                             .outputs = shapes[s][1],
+                             .inputs = shapes[s][2],
+                             .transpose = again % 2 == 1,
+                             .with_bias = again % 4 < 2};
                 of.alpha = turn % 3 == 0 ? 0.5 : 1.0;
                 of.neuron = &all_neurons[turn * 7 % NEURON_CASES];
                 of.layout = (operand_layout)((turn + s + t) % LAYOUT_COUNT);

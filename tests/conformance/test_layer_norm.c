@@ -13,7 +13,7 @@ static anymps_status encode(anymps_kernel *kernel, anymps_command_buffer *comman
                             const anymps_range *range)
 {
     return anymps_layer_norm_encode(kernel, commands, at[0].matrix, at[1].matrix, at[2].vector, at[3].vector,
-                               at[4].matrix, range);
+                                    at[4].matrix, range);
 }
 
 void conformance_layer_norm(suite *run)

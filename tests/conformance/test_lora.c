@@ -28,8 +28,8 @@ static anymps_status create(anymps_device *device, const void *desc, anymps_kern
 static anymps_status encode(anymps_kernel *kernel, anymps_command_buffer *commands, const placed *at,
                             const anymps_range *range)
 {
-    return anymps_lora_encode(kernel, commands, at[SOURCE].matrix, at[WEIGHTS].matrix, at[DOWN].matrix,
-                              at[UP].matrix, at[RESULT].matrix, range);
+    return anymps_lora_encode(kernel, commands, at[SOURCE].matrix, at[WEIGHTS].matrix, at[DOWN].matrix, at[UP].matrix,
+                              at[RESULT].matrix, range);
 }
 
 /* One matrix of the batch: every row of these is one sum's factors. */
@@ -159,8 +159,8 @@ static void run_recipe(suite *run, const recipe *of)
 
 /* Rows, outputs, inputs, rank. */
 static const size_t shapes[][4] = {
-    {0, 5, 3, 2},    {5, 0, 3, 2},    {3, 4, 0, 2},   {3, 4, 5, 0},     {1, 1, 1, 1},       {1, 17, 5, 4},
-    {5, 7, 11, 3},   {7, 17, 9, 8},   {13, 31, 29, 5}, {15, 33, 65, 8}, {32, 64, 64, 16},   {33, 65, 127, 7},
+    {0, 5, 3, 2},     {5, 0, 3, 2},   {3, 4, 0, 2},      {3, 4, 5, 0},       {1, 1, 1, 1},     {1, 17, 5, 4},
+    {5, 7, 11, 3},    {7, 17, 9, 8},  {13, 31, 29, 5},   {15, 33, 65, 8},    {32, 64, 64, 16}, {33, 65, 127, 7},
     {64, 96, 512, 8}, {3, 5, 7, 257}, {2, 40, 300, 300}, {17, 100, 1024, 8},
 };
 
@@ -170,8 +170,11 @@ void conformance_lora(suite *run)
     for (size_t t = 0; t < ROW_TYPES; t++) {
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
-                recipe of = {.type = &all_row_types[t], .rows = shapes[s][0], .outputs = shapes[s][1],
-                             .inputs = shapes[s][2], .rank = shapes[s][3]};
+                recipe of = {.type = &all_row_types[t],
+                             .rows = shapes[s][0],
+                             .outputs = shapes[s][1],
+                             .inputs = shapes[s][2],
+                             .rank = shapes[s][3]};
                 of.transpose_weights = (again & 1u) != 0;
                 of.transpose_down = (again & 2u) != 0;
                 of.transpose_up = (again & 4u) != 0;

@@ -133,10 +133,11 @@ static void check(test_case *self)
 static void name_of(const recipe *of, char *name, size_t size)
 {
     static const char *const batchings[BATCHINGS] = {"", "_left1", "_right1", "_window"};
-    (void)snprintf(name, size, "%s_%zux%zux%zu%s%s%s%s%s%s%s%s", of->types->name, of->rows, of->columns,
-                   of->interior, of->transpose_left ? "_tA" : "", of->transpose_right ? "_tB" : "", of->by->name,
-                   of->layout == LAYOUT_TIGHT ? "" : "_", of->layout == LAYOUT_TIGHT ? "" : operand_layout_name(of->layout),
-                   batchings[of->batch], of->special[0] != '\0' ? "_" : "", of->special);
+    (void)snprintf(name, size, "%s_%zux%zux%zu%s%s%s%s%s%s%s%s", of->types->name, of->rows, of->columns, of->interior,
+                   of->transpose_left ? "_tA" : "", of->transpose_right ? "_tB" : "", of->by->name,
+                   of->layout == LAYOUT_TIGHT ? "" : "_",
+                   of->layout == LAYOUT_TIGHT ? "" : operand_layout_name(of->layout), batchings[of->batch],
+                   of->special[0] != '\0' ? "_" : "", of->special);
 }
 
 static bool lay_out(test_case *self, const recipe *of)
@@ -200,11 +201,11 @@ static void run_recipe(suite *run, const recipe *of)
 
 /* Rows, columns, interior: empty, one, primes, tile ± 1, long and thin, beyond the cache blocks. */
 static const size_t shapes[][3] = {
-    {0, 5, 3},      {5, 0, 3},      {5, 3, 0},      {0, 0, 0},      {1, 1, 1},      {1, 1, 7},      {1, 17, 5},
-    {17, 1, 5},     {2, 3, 4},      {5, 7, 11},     {13, 17, 19},   {16, 16, 16},   {31, 33, 29},   {32, 32, 32},
-    {63, 65, 67},   {64, 64, 64},   {127, 129, 65}, {128, 128, 128}, {129, 127, 97}, {6, 16, 256},  {14, 32, 512},
-    {7, 33, 2100},  {1, 1, 2100},   {1, 512, 300},  {512, 1, 300},  {3, 1000, 5},   {1000, 3, 5},   {97, 101, 103},
-    {12, 48, 255},  {28, 64, 257},  {15, 31, 511},  {13, 31, 513},  {250, 260, 31}, {24, 96, 1030},
+    {0, 5, 3},     {5, 0, 3},     {5, 3, 0},      {0, 0, 0},       {1, 1, 1},      {1, 1, 7},      {1, 17, 5},
+    {17, 1, 5},    {2, 3, 4},     {5, 7, 11},     {13, 17, 19},    {16, 16, 16},   {31, 33, 29},   {32, 32, 32},
+    {63, 65, 67},  {64, 64, 64},  {127, 129, 65}, {128, 128, 128}, {129, 127, 97}, {6, 16, 256},   {14, 32, 512},
+    {7, 33, 2100}, {1, 1, 2100},  {1, 512, 300},  {512, 1, 300},   {3, 1000, 5},   {1000, 3, 5},   {97, 101, 103},
+    {12, 48, 255}, {28, 64, 257}, {15, 31, 511},  {13, 31, 513},   {250, 260, 31}, {24, 96, 1030},
 };
 
 static const size_t tile_rows[] = {1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 24, 27, 28, 29};
@@ -219,8 +220,8 @@ static void run_shapes(suite *run, const product_types *types, size_t turn)
         /* The larger shapes with one pair of transposes for each type, with all for f32. */
         const bool large = shapes[s][0] * shapes[s][1] * shapes[s][2] > LARGE_PRODUCTS && types != all_product_types;
         for (size_t transposes = 0; transposes < 4; transposes++, turn++) {
-            recipe of = {.types = types, .rows = shapes[s][0], .columns = shapes[s][1], .interior = shapes[s][2],
-                         .special = ""};
+            recipe of = {
+                .types = types, .rows = shapes[s][0], .columns = shapes[s][1], .interior = shapes[s][2], .special = ""};
             if (large && transposes != (s + (size_t)(types - all_product_types)) % 4) {
                 continue;
             }
@@ -332,17 +333,22 @@ typedef struct special {
 static void run_specials(suite *run, const product_types *types)
 {
     static const special specials[] = {
-        {"nanleft", 0, poke_nan_left},   {"nanright", 0, poke_nan_right}, {"nanalpha0", 5, poke_nan_left},
-        {"infalpha0", 5, poke_infinity}, {"inf", 0, poke_infinity},       {"infbeta", 3, poke_infinity},
-        {"opposite", 0, poke_opposite},  {"oldnan", 1, poke_old_nan},     {"oldnanalpha0", 4, poke_old_nan},
+        {"nanleft", 0, poke_nan_left},    {"nanright", 0, poke_nan_right}, {"nanalpha0", 5, poke_nan_left},
+        {"infalpha0", 5, poke_infinity},  {"inf", 0, poke_infinity},       {"infbeta", 3, poke_infinity},
+        {"opposite", 0, poke_opposite},   {"oldnan", 1, poke_old_nan},     {"oldnanalpha0", 4, poke_old_nan},
         {"subnormal", 0, poke_subnormal},
     };
     static const size_t sizes[][3] = {{7, 37, 9}, {33, 65, 40}, {6, 21, 6}};
     for (size_t i = 0; i < COUNT(specials); i++) {
         for (size_t s = 0; s < COUNT(sizes); s++) {
-            const recipe of = {.types = types, .rows = sizes[s][0], .columns = sizes[s][1], .interior = sizes[s][2],
-                               .by = &all_factors[specials[i].by], .special = specials[i].name,
-                               .poke = specials[i].poke, .layout = LAYOUT_PADDED};
+            const recipe of = {.types = types,
+                               .rows = sizes[s][0],
+                               .columns = sizes[s][1],
+                               .interior = sizes[s][2],
+                               .by = &all_factors[specials[i].by],
+                               .special = specials[i].name,
+                               .poke = specials[i].poke,
+                               .layout = LAYOUT_PADDED};
             run_recipe(run, &of);
         }
     }
@@ -364,21 +370,32 @@ static void poke_wrap(test_case *self)
 static void run_wrap(suite *run)
 {
     for (size_t by = 0; by < 4; by++) {
-        const recipe of = {.types = &all_product_types[7], .rows = 2, .columns = 3,
-                           .interior = by < 2 ? 140000 : 120000, .by = &all_factors[by], .special = "wrap", .poke = poke_wrap};
+        const recipe of = {.types = &all_product_types[7],
+                           .rows = 2,
+                           .columns = 3,
+                           .interior = by < 2 ? 140000 : 120000,
+                           .by = &all_factors[by],
+                           .special = "wrap",
+                           .poke = poke_wrap};
         run_recipe(run, &of);
     }
 }
 
 static void run_large(suite *run)
 {
-    static const size_t sizes[][3] = {{300, 300, 300}, {385, 257, 513}, {200, 50, 1031}, {65, 1100, 400}, {190, 190, 190}};
+    static const size_t sizes[][3] = {
+        {300, 300, 300}, {385, 257, 513}, {200, 50, 1031}, {65, 1100, 400}, {190, 190, 190}};
     for (size_t t = 0; t < PRODUCT_TYPES; t++) {
         for (size_t s = t == 0 ? 0 : 4; s < (t == 0 ? 4u : 5u); s++) {
-            const recipe of = {.types = &all_product_types[t], .rows = sizes[s][0], .columns = sizes[s][1],
-                               .interior = sizes[s][2], .by = &all_factors[t % 2 == 0 ? 0 : 3],
-                               .transpose_left = s % 2 == 1, .transpose_right = (s + t) % 3 == 1,
-                               .layout = LAYOUT_ORIGIN, .special = ""};
+            const recipe of = {.types = &all_product_types[t],
+                               .rows = sizes[s][0],
+                               .columns = sizes[s][1],
+                               .interior = sizes[s][2],
+                               .by = &all_factors[t % 2 == 0 ? 0 : 3],
+                               .transpose_left = s % 2 == 1,
+                               .transpose_right = (s + t) % 3 == 1,
+                               .layout = LAYOUT_ORIGIN,
+                               .special = ""};
             run_recipe(run, &of);
         }
     }

@@ -54,8 +54,8 @@ static bool lay_out(test_case *self, const recipe *of)
     self->operand_count = 3;
     self->batch = batched ? BATCH : 1;
     return operand_init(&o[0], of->types->operands, of->transpose ? of->columns : of->rows,
-                        of->transpose ? of->rows : of->columns, BATCH,
-                        of->broadcast ? LAYOUT_PADDED : of->layout, &self->random) &&
+                        of->transpose ? of->rows : of->columns, BATCH, of->broadcast ? LAYOUT_PADDED : of->layout,
+                        &self->random) &&
            operand_init_vector(&o[1], of->types->operands, of->columns, BATCH, of->layout, &self->random) &&
            operand_init_vector(&o[2], of->types->result, of->rows, BATCH, of->layout, &self->random);
 }
@@ -101,9 +101,9 @@ static void run_recipe(suite *run, const recipe *of)
 }
 
 static const size_t shapes[][2] = {
-    {0, 5},   {5, 0},   {1, 1},    {1, 9},    {9, 1},     {2, 3},      {7, 11},    {16, 16},  {17, 31},
-    {33, 63}, {64, 65}, {65, 127}, {129, 64}, {100, 257}, {1, 2100},   {2100, 1},  {13, 1025}, {1025, 13},
-    {8, 512}, {512, 8}, {5, 2047}, {255, 256}, {300, 511}, {1500, 700},
+    {0, 5},     {5, 0},     {1, 1},   {1, 9},    {9, 1},    {2, 3},     {7, 11},    {16, 16},
+    {17, 31},   {33, 63},   {64, 65}, {65, 127}, {129, 64}, {100, 257}, {1, 2100},  {2100, 1},
+    {13, 1025}, {1025, 13}, {8, 512}, {512, 8},  {5, 2047}, {255, 256}, {300, 511}, {1500, 700},
 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -122,9 +122,14 @@ static void poke_infinity(test_case *self)
 static void run_specials(suite *run, const product_types *types)
 {
     for (size_t i = 0; i < 4; i++) {
-        const recipe of = {.types = types, .rows = 19, .columns = 19, .transpose = i % 2 == 1,
-                           .by = &all_factors[i == 3 ? 5 : 0], .layout = LAYOUT_PADDED,
-                           .special = i < 2 ? "_nan" : "_inf", .poke = i < 2 ? poke_nan : poke_infinity};
+        const recipe of = {.types = types,
+                           .rows = 19,
+                           .columns = 19,
+                           .transpose = i % 2 == 1,
+                           .by = &all_factors[i == 3 ? 5 : 0],
+                           .layout = LAYOUT_PADDED,
+                           .special = i < 2 ? "_nan" : "_inf",
+                           .poke = i < 2 ? poke_nan : poke_infinity};
         run_recipe(run, &of);
     }
 }
@@ -138,8 +143,11 @@ void conformance_matrix_vector(suite *run)
                 /* The larger shapes once for each type, thrice for f32. */
                 const bool large = shapes[s][0] * shapes[s][1] > LARGE_PRODUCTS && t > 0;
                 for (size_t again = 0; again < (large ? 1u : 3u); again++, turn++) {
-                    recipe of = {.types = &all_product_types[t], .rows = shapes[s][0], .columns = shapes[s][1],
-                                 .transpose = transpose == 1, .special = ""};
+                    recipe of = {.types = &all_product_types[t],
+                                 .rows = shapes[s][0],
+                                 .columns = shapes[s][1],
+                                 .transpose = transpose == 1,
+                                 .special = ""};
                     of.by = &all_factors[(turn + s) % PRODUCT_FACTORS];
                     of.layout = (operand_layout)((turn * 5 + s) % LAYOUT_COUNT);
                     of.broadcast = of.layout == LAYOUT_STACKED && turn % 2 == 0;

@@ -57,8 +57,9 @@ static void check(test_case *self)
 static bool add_vector(test_case *self, size_t at, const row_recipe *shape, double low, double high)
 {
     operand *const one = &self->operands[at];
-    const bool laid = operand_init_vector(one, shape->type->dtype, shape->columns, ROW_BATCH,
-                                          shape->layout == LAYOUT_ORIGIN ? LAYOUT_PADDED : shape->layout, &self->random);
+    const bool laid =
+        operand_init_vector(one, shape->type->dtype, shape->columns, ROW_BATCH,
+                            shape->layout == LAYOUT_ORIGIN ? LAYOUT_PADDED : shape->layout, &self->random);
     if (laid) {
         operand_fill(one, low, high, &self->random);
     }

@@ -59,7 +59,8 @@ static void open_world(world *w)
         w->error[i] = 0.0;
     }
     require(anymps_device_open(&desc, &w->device) == ANYMPS_OK);
-    require(anymps_buffer_create_with_bytes(w->device, start, sizeof start, ANYMPS_STORAGE_SHARED, &w->buffer) == ANYMPS_OK);
+    require(anymps_buffer_create_with_bytes(w->device, start, sizeof start, ANYMPS_STORAGE_SHARED, &w->buffer) ==
+            ANYMPS_OK);
     require(anymps_queue_create(w->device, &w->queue) == ANYMPS_OK);
     require(anymps_command_buffer_create(w->queue, &w->commands) == ANYMPS_OK);
 }
@@ -117,7 +118,8 @@ static void run_entry(world *w, const step *s, const double *before, const doubl
     double carried = 0.0;
     for (size_t k = 0; k < d->interior; k++) {
         const size_t l = cell(w, s->left, s->range.primary, b, d->transpose_left ? k : i, d->transpose_left ? i : k);
-        const size_t r = cell(w, s->right, s->range.secondary, b, d->transpose_right ? j : k, d->transpose_right ? k : j);
+        const size_t r =
+            cell(w, s->right, s->range.secondary, b, d->transpose_right ? j : k, d->transpose_right ? k : j);
         sum += before[l] * before[r];
         magnitude += fabs(before[l] * before[r]);
         carried += fabs(before[l]) * off[r] + fabs(before[r]) * off[l] + off[l] * off[r];
@@ -150,7 +152,9 @@ static void run_row(world *w, const step *s, const double *before, const double 
         const double share = exp(before[cell(w, s->left, s->range.primary, b, i, j)] - greatest) / sum;
         const size_t at = cell(w, s->result, s->range.result, b, i, j);
         w->cells[at] = share;
-        w->error[at] = share * (expm1(fmin(2.0 * carried, 50.0)) + ((double)columns / 2.0 + 8.0 + 4.0 * magnitude) * 0x1p-24) + 0x1p-126;
+        w->error[at] =
+            share * (expm1(fmin(2.0 * carried, 50.0)) + ((double)columns / 2.0 + 8.0 + 4.0 * magnitude) * 0x1p-24) +
+            0x1p-126;
     }
 }
 
@@ -227,8 +231,10 @@ static void add_step(world *w, fuzz_input *in)
         return;
     }
     step *const s = &w->steps[w->step_count];
-    *s = (step){.left = fuzz_below(in, w->view_count), .right = fuzz_below(in, w->view_count),
-                .result = fuzz_below(in, w->view_count), .range = any_range(in)};
+    *s = (step){.left = fuzz_below(in, w->view_count),
+                .right = fuzz_below(in, w->view_count),
+                .result = fuzz_below(in, w->view_count),
+                .range = any_range(in)};
     const size_t before = anymps_command_buffer_count(w->commands);
     const anymps_status status = fuzz_below(in, 3) == 0 ? encode_softmax(w, in, s) : encode_matmul(w, in, s);
     require(anymps_command_buffer_count(w->commands) == before + (status == ANYMPS_OK ? 1u : 0u));

@@ -82,7 +82,8 @@ static input mutate(input from, seeded *random)
         case 1: /* an edge value */
             if (rest > 0) {
                 static const uint8_t edges[] = {0, 1, 0x7f, 0x80, 0xff};
-                to.bytes[at] = seeded_below(random, 2) == 0 ? edges[seeded_below(random, 5)] : (uint8_t)seeded_next(random);
+                to.bytes[at] =
+                    seeded_below(random, 2) == 0 ? edges[seeded_below(random, 5)] : (uint8_t)seeded_next(random);
             }
             break;
         case 2: /* one byte more */
@@ -97,9 +98,7 @@ static input mutate(input from, seeded *random)
                 to.size -= gone;
             }
             break;
-        default: /* cut */
-            to.size = seeded_below(random, 8) == 0 ? at : to.size;
-            break;
+        default: /* cut */ to.size = seeded_below(random, 8) == 0 ? at : to.size; break;
         }
     }
     return to;

@@ -181,7 +181,8 @@ int main(int count, char **words)
     for (size_t i = 0; i < 3; i++) {
         const scenario_outcome out = scenario_run(device != NULL ? device : "cpu", argument(count, words, "isa"));
         if (out.status != ANYMPS_OK || out.broken) {
-            printf("FAIL: scenario: %s %s\n", anymps_status_name(out.status), out.broken ? out.what : anymps_last_error()->message);
+            printf("FAIL: scenario: %s %s\n", anymps_status_name(out.status),
+                   out.broken ? out.what : anymps_last_error()->message);
             failures++;
         }
         expect_nothing_alive("a scenario");

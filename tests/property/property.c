@@ -180,7 +180,8 @@ static bool origin_equals_view(anymps_device *device, const shape *s)
     anymps_matrix_desc part = anymps_matrix_desc_make(s->size[0], s->size[2], ANYMPS_DTYPE_F32);
     anymps_matrix *view = NULL;
     part.row_bytes = row_bytes;
-    must(anymps_matrix_create(anymps_matrix_buffer(large), origin.row * row_bytes + origin.column * sizeof(float), &part, &view));
+    must(anymps_matrix_create(anymps_matrix_buffer(large), origin.row * row_bytes + origin.column * sizeof(float),
+                              &part, &view));
     anymps_matmul_desc desc = plain();
     desc.rows = s->size[0];
     desc.columns = s->size[1];
@@ -485,7 +486,8 @@ static bool run_law(const machine *on, const law *l, size_t runs)
         }
         if (!l->holds(on->devices[0], &s)) {
             shrink(on->devices[0], l, &s);
-            printf("FAIL %s: rows %zu, columns %zu, interior %zu\n  repeat: property %s --law %s --shape %zux%zux%zu --seed %llu\n",
+            printf("FAIL %s: rows %zu, columns %zu, interior %zu\n  repeat: property %s --law %s --shape %zux%zux%zu "
+                   "--seed %llu\n",
                    l->name, s.size[0], s.size[1], s.size[2], on->arguments, l->name, s.size[0], s.size[1], s.size[2],
                    (unsigned long long)s.seed);
             return false;

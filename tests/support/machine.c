@@ -67,8 +67,8 @@ int machine_open(machine *self, const char *device, const char *isa, size_t thre
     }
     (void)snprintf(self->label, sizeof self->label, "%s %s (%.100s)", properties.id, properties.architecture,
                    properties.name);
-    (void)snprintf(self->arguments, sizeof self->arguments, "--device %.32s%s%.32s", id,
-                   isa != NULL ? " --isa " : "", isa != NULL ? isa : "");
+    (void)snprintf(self->arguments, sizeof self->arguments, "--device %.32s%s%.32s", id, isa != NULL ? " --isa " : "",
+                   isa != NULL ? isa : "");
     return TEST_PASSED;
 }
 

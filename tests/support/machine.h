@@ -17,7 +17,7 @@ typedef struct machine {
     anymps_device *devices[MACHINE_DEVICES];
     size_t count;
     bool is_cpu;
-    char label[256];   /* "cpu avx2 (AMD …)" for reports */
+    char label[256];    /* "cpu avx2 (AMD …)" for reports */
     char arguments[96]; /* "--device cpu --isa avx2", to repeat a failure */
 } machine;
 

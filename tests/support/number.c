@@ -9,7 +9,7 @@
    1.xxx * 2^e. */
 typedef struct format {
     int digits;
-    int least;   /* of normal numbers */
+    int least; /* of normal numbers */
     int greatest;
 } format;
 
@@ -185,8 +185,8 @@ static bool near_float(anymps_dtype dtype, double got, double exact, double boun
         return near_infinity(f, exact, bound, got);
     }
     /* An f32 bound includes the last rounding, except below the normal range. */
-    const double rounding = dtype == ANYMPS_DTYPE_F32 ? number_half_ulp(dtype, 0.0)
-                                                      : number_half_ulp(dtype, fabs(exact) + bound);
+    const double rounding =
+        dtype == ANYMPS_DTYPE_F32 ? number_half_ulp(dtype, 0.0) : number_half_ulp(dtype, fabs(exact) + bound);
     return fabs(got - exact) <= bound + rounding;
 }
 

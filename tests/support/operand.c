@@ -59,8 +59,7 @@ static size_t needed_bytes(const anymps_matrix_desc *desc, size_t element)
     if (desc->rows == 0 || desc->columns == 0) {
         return 0;
     }
-    return (desc->matrices - 1) * desc->matrix_bytes + (desc->rows - 1) * desc->row_bytes +
-           desc->columns * element;
+    return (desc->matrices - 1) * desc->matrix_bytes + (desc->rows - 1) * desc->row_bytes + desc->columns * element;
 }
 
 bool operand_init(operand *self, anymps_dtype dtype, size_t rows, size_t columns, size_t matrices,
@@ -82,8 +81,8 @@ bool operand_init(operand *self, anymps_dtype dtype, size_t rows, size_t columns
     return allocate(self, offset, needed_bytes(&self->desc, element), random);
 }
 
-bool operand_init_vector(operand *self, anymps_dtype dtype, size_t length, size_t vectors,
-                         operand_layout layout, seeded *random)
+bool operand_init_vector(operand *self, anymps_dtype dtype, size_t length, size_t vectors, operand_layout layout,
+                         seeded *random)
 {
     const size_t element = anymps_dtype_bytes(dtype);
     const bool batched = layout == LAYOUT_STACKED || layout == LAYOUT_SIDE;
@@ -197,9 +196,9 @@ anymps_status operand_place_on(const operand *self, anymps_device *device, place
     if (!self->used) {
         return ANYMPS_OK;
     }
-    anymps_status status =
-        self->at_edge ? wrap_at_edge(self, device, at)
-                      : anymps_buffer_create(device, self->bytes, ANYMPS_STORAGE_SHARED, &at->buffer);
+    anymps_status status = self->at_edge
+                               ? wrap_at_edge(self, device, at)
+                               : anymps_buffer_create(device, self->bytes, ANYMPS_STORAGE_SHARED, &at->buffer);
     if (status == ANYMPS_OK && self->is_vector) {
         anymps_vector_desc desc = anymps_vector_desc_make(self->desc.columns, self->dtype);
         desc.vectors = self->matrices;

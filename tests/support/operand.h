@@ -37,7 +37,7 @@ typedef struct operand {
     size_t rows, columns; /* of the part that takes part, as stored */
     size_t matrices;      /* 1: serves the whole batch */
     anymps_origin origin;
-    size_t offset_bytes;  /* of the descriptor's element (0, 0) */
+    size_t offset_bytes; /* of the descriptor's element (0, 0) */
     anymps_matrix_desc desc;
     bool at_edge;
 
@@ -54,8 +54,8 @@ bool operand_init(operand *self, anymps_dtype dtype, size_t rows, size_t columns
                   operand_layout layout, seeded *random);
 
 /* As operand_init, for `vectors` vectors of `length` elements. */
-bool operand_init_vector(operand *self, anymps_dtype dtype, size_t length, size_t vectors,
-                         operand_layout layout, seeded *random);
+bool operand_init_vector(operand *self, anymps_dtype dtype, size_t length, size_t vectors, operand_layout layout,
+                         seeded *random);
 
 void operand_free(operand *self);
 

@@ -89,8 +89,7 @@ static bool open_device(scene *s, const char *device, const char *isa)
         broken(s, "there is no device");
     }
     return (ok(s, anymps_device_open(&desc, &s->device)) || untouched(s, s->device)) &&
-           ok(s, anymps_device_get_properties(s->device, &properties)) &&
-           ok(s, anymps_device_describe(0, &properties));
+           ok(s, anymps_device_get_properties(s->device, &properties)) && ok(s, anymps_device_describe(0, &properties));
 }
 
 static bool make_buffers(scene *s)
@@ -241,7 +240,8 @@ static bool run_commands(scene *s)
     anymps_command_buffer_set_label(s->commands, "scenario");
     (void)anymps_command_buffer_describe(s->commands, text, sizeof text);
     for (size_t again = 0; again < 2; again++) {
-        if (!ok(s, anymps_buffer_fill(anymps_matrix_buffer(s->result), 0, CELLS * sizeof(float), 0)) || !commit(s, 0.0f)) {
+        if (!ok(s, anymps_buffer_fill(anymps_matrix_buffer(s->result), 0, CELLS * sizeof(float), 0)) ||
+            !commit(s, 0.0f)) {
             return false;
         }
     }
@@ -264,7 +264,8 @@ static bool run_one_calls(scene *s)
                           ok(s, anymps_matrix_vector(NULL, s->left, s->vector, s->output)) &&
                           ok(s, anymps_fully_connected(&layer, s->left, s->right, s->vector, NULL, s->own)) &&
                           ok(s, anymps_neuron(&neuron, s->left, NULL, NULL, s->own)) &&
-                          ok(s, anymps_softmax(NULL, s->left, s->own)) && ok(s, anymps_log_softmax(NULL, s->left, s->own)) &&
+                          ok(s, anymps_softmax(NULL, s->left, s->own)) &&
+                          ok(s, anymps_log_softmax(NULL, s->left, s->own)) &&
                           ok(s, anymps_rms_norm(NULL, s->left, NULL, s->vector, NULL, s->own)) &&
                           ok(s, anymps_layer_norm(NULL, s->left, NULL, s->vector, s->vector, s->own)) &&
                           ok(s, anymps_lora(NULL, s->left, s->right, s->left, s->right, s->own));
@@ -328,7 +329,8 @@ static void *faulty_allocate(void *context, size_t size, size_t alignment)
     faulty_allocator *const self = context;
     (void)pthread_mutex_lock(&lock);
     self->calls++;
-    const bool fail = self->fail_at != 0 && (self->calls == self->fail_at || (self->fail_after && self->calls > self->fail_at));
+    const bool fail =
+        self->fail_at != 0 && (self->calls == self->fail_at || (self->fail_after && self->calls > self->fail_at));
     self->failed += fail ? 1 : 0;
     self->live += fail ? 0 : 1;
     (void)pthread_mutex_unlock(&lock);

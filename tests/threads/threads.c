@@ -143,7 +143,8 @@ static void *fly(void *context)
         commands[i] = NULL;
         expect(anymps_command_buffer_create(s->queue, &commands[i]) == ANYMPS_OK, "command buffer");
         expect(anymps_command_buffer_on_completion(commands[i], completed, &f) == ANYMPS_OK, "on_completion");
-        expect(anymps_matmul_encode(s->matmul, commands[i], s->left, s->right, results[i], NULL) == ANYMPS_OK, "encode");
+        expect(anymps_matmul_encode(s->matmul, commands[i], s->left, s->right, results[i], NULL) == ANYMPS_OK,
+               "encode");
     }
     for (size_t round = 0; round < ROUNDS / 4; round++) {
         for (size_t i = 0; i < FLIGHTS; i++) {
@@ -184,7 +185,8 @@ static void *wait_for(void *context)
     anymps_command_buffer *const commands = anymps_command_buffer_retain(context);
     anymps_error error;
     expect(anymps_command_buffer_wait(commands) == ANYMPS_OK, "wait from many threads");
-    expect(anymps_command_buffer_error(commands, &error) == ANYMPS_OK && error.status == ANYMPS_OK, "error from many threads");
+    expect(anymps_command_buffer_error(commands, &error) == ANYMPS_OK && error.status == ANYMPS_OK,
+           "error from many threads");
     (void)anymps_command_buffer_get_state(commands);
     anymps_command_buffer_release(commands);
     return NULL;
@@ -223,7 +225,9 @@ static void test_order(shared *s)
     for (size_t i = 0; i < CHAIN; i++) {
         chain[i] = NULL;
         expect(anymps_command_buffer_create(s->queue, &chain[i]) == ANYMPS_OK, "command buffer");
-        expect(anymps_matmul_encode(kernel, chain[i], square, i % 2 == 0 ? a : b, i % 2 == 0 ? b : a, NULL) == ANYMPS_OK, "encode");
+        expect(anymps_matmul_encode(kernel, chain[i], square, i % 2 == 0 ? a : b, i % 2 == 0 ? b : a, NULL) ==
+                   ANYMPS_OK,
+               "encode");
     }
     float start[CELLS];
     read_back(a, start);

@@ -9,8 +9,22 @@
 
 #include "base/checked.h"
 
-static const size_t edges[] = {0, 1, 2, 3, 63, 64, 65, (size_t)1 << 31, ((size_t)1 << 32) - 1, (size_t)1 << 32,
-                               ((size_t)1 << 32) + 1, SIZE_MAX / 3, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX - 1, SIZE_MAX};
+static const size_t edges[] = {0,
+                               1,
+                               2,
+                               3,
+                               63,
+                               64,
+                               65,
+                               (size_t)1 << 31,
+                               ((size_t)1 << 32) - 1,
+                               (size_t)1 << 32,
+                               ((size_t)1 << 32) + 1,
+                               SIZE_MAX / 3,
+                               SIZE_MAX / 2,
+                               SIZE_MAX / 2 + 1,
+                               SIZE_MAX - 1,
+                               SIZE_MAX};
 enum { EDGES = sizeof edges / sizeof edges[0] };
 
 static void add_is_exact_or_refused(void **state)
@@ -82,8 +96,10 @@ static void least_and_greatest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(add_is_exact_or_refused),          cmocka_unit_test(mul_is_exact_or_refused),
-        cmocka_unit_test(round_up_gives_the_next_multiple), cmocka_unit_test(ranges_end_where_they_may),
+        cmocka_unit_test(add_is_exact_or_refused),
+        cmocka_unit_test(mul_is_exact_or_refused),
+        cmocka_unit_test(round_up_gives_the_next_multiple),
+        cmocka_unit_test(ranges_end_where_they_may),
         cmocka_unit_test(least_and_greatest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

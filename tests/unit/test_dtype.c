@@ -18,12 +18,18 @@ typedef struct row {
 
 /* Source: MPSCoreTypes.h. F32 and F16 are the pair that other bindings have swapped. */
 static const row rows[] = {
-    {ANYMPS_DTYPE_U8, 0x00000008u, 1, "u8"},     {ANYMPS_DTYPE_U16, 0x00000010u, 2, "u16"},
-    {ANYMPS_DTYPE_U32, 0x00000020u, 4, "u32"},   {ANYMPS_DTYPE_U64, 0x00000040u, 8, "u64"},
-    {ANYMPS_DTYPE_I8, 0x20000008u, 1, "i8"},     {ANYMPS_DTYPE_I16, 0x20000010u, 2, "i16"},
-    {ANYMPS_DTYPE_I32, 0x20000020u, 4, "i32"},   {ANYMPS_DTYPE_I64, 0x20000040u, 8, "i64"},
-    {ANYMPS_DTYPE_F16, 268435472u, 2, "f16"},    {ANYMPS_DTYPE_F32, 268435488u, 4, "f32"},
-    {ANYMPS_DTYPE_F64, 0, 8, "f64"},             {ANYMPS_DTYPE_BF16, 0x90000010u, 2, "bf16"},
+    {ANYMPS_DTYPE_U8, 0x00000008u, 1, "u8"},
+    {ANYMPS_DTYPE_U16, 0x00000010u, 2, "u16"},
+    {ANYMPS_DTYPE_U32, 0x00000020u, 4, "u32"},
+    {ANYMPS_DTYPE_U64, 0x00000040u, 8, "u64"},
+    {ANYMPS_DTYPE_I8, 0x20000008u, 1, "i8"},
+    {ANYMPS_DTYPE_I16, 0x20000010u, 2, "i16"},
+    {ANYMPS_DTYPE_I32, 0x20000020u, 4, "i32"},
+    {ANYMPS_DTYPE_I64, 0x20000040u, 8, "i64"},
+    {ANYMPS_DTYPE_F16, 268435472u, 2, "f16"},
+    {ANYMPS_DTYPE_F32, 268435488u, 4, "f32"},
+    {ANYMPS_DTYPE_F64, 0, 8, "f64"},
+    {ANYMPS_DTYPE_BF16, 0x90000010u, 2, "bf16"},
     {ANYMPS_DTYPE_BOOL, 0x80000008u, 1, "bool"},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };

@@ -127,10 +127,14 @@ static void the_log_is_silent_or_heard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failure_is_remembered),    cmocka_unit_test(a_backend_code_is_kept),
-        cmocka_unit_test(the_old_message_may_be_an_argument), cmocka_unit_test(long_messages_are_cut),
-        cmocka_unit_test(each_thread_has_its_own),    cmocka_unit_test(a_copy_becomes_the_detail),
-        cmocka_unit_test(every_status_has_a_name),    cmocka_unit_test(the_log_is_silent_or_heard),
+        cmocka_unit_test(a_failure_is_remembered),
+        cmocka_unit_test(a_backend_code_is_kept),
+        cmocka_unit_test(the_old_message_may_be_an_argument),
+        cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(each_thread_has_its_own),
+        cmocka_unit_test(a_copy_becomes_the_detail),
+        cmocka_unit_test(every_status_has_a_name),
+        cmocka_unit_test(the_log_is_silent_or_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

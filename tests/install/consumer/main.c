@@ -26,6 +26,7 @@ int main(void)
     anymps_matrix_release(b);
     anymps_matrix_release(c);
     anymps_device_release(device);
-    printf("anymps %s: %g %g %g %g\n", anymps_version(), (double)got[0], (double)got[1], (double)got[2], (double)got[3]);
+    printf("anymps %s: %g %g %g %g\n", anymps_version(), (double)got[0], (double)got[1], (double)got[2],
+           (double)got[3]);
     return memcmp(got, wanted, sizeof got) == 0 && strcmp(anymps_version(), ANYMPS_VERSION_STRING) == 0 ? 0 : 1;
 }
