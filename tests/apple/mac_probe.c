@@ -37,8 +37,8 @@ typedef struct direct {
 
 static amps_id new_matrix(amps_id buffer, size_t rows, size_t columns, size_t count)
 {
-    const amps_id descriptor = amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), rows, columns, count, columns * 4,
-                                                           rows * columns * 4, MPSDataTypeFloat32);
+    const amps_id descriptor = amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), rows, columns,
+                                                           count, columns * 4, rows * columns * 4, MPSDataTypeFloat32);
     return amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), buffer, 0, descriptor);
 }
 
@@ -65,7 +65,8 @@ static bool direct_open(direct *self, size_t m, size_t n, size_t k, size_t batch
         }
         self->matrices[i] = new_matrix(self->buffers[i], rows[i], columns[i], batch);
     }
-    self->kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device, 0, 0, m, n, k, 1.0, 0.0);
+    self->kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device,
+                                                 0, 0, m, n, k, 1.0, 0.0);
     amps_send_multiplication_set_batch(self->kernel, batch);
     return true;
 }
@@ -149,7 +150,8 @@ static void probe_gelu(void)
         const double exact = (double)x[i] * 0.5 * erfc(-(double)x[i] / sqrt(2.0));
         worst = fmax(worst, fabs((double)y[i] - exact));
     }
-    printf("    {\"line\": \"gelu_accuracy\", \"shown\": %s, \"worst\": %.3g}\n", worst > 2e-6 ? "true" : "false", worst);
+    printf("    {\"line\": \"gelu_accuracy\", \"shown\": %s, \"worst\": %.3g}\n", worst > 2e-6 ? "true" : "false",
+           worst);
     const amps_id all[] = {kernel, in, out, buffers[0], buffers[1]};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         amps_drop(all[i]);
@@ -207,8 +209,8 @@ static void time_direct(size_t side, size_t repeat)
     if (!opened) {
         return;
     }
-    printf("    {\"shape\": %zu, \"how\": \"mps directly\", \"gpu_us\": %.2f, \"round_trip_us\": %.2f},\n", side, median(gpu, repeat),
-           median(wall, repeat));
+    printf("    {\"shape\": %zu, \"how\": \"mps directly\", \"gpu_us\": %.2f, \"round_trip_us\": %.2f},\n", side,
+           median(gpu, repeat), median(wall, repeat));
 }
 
 /* The same product through the library with one algorithm. */
@@ -224,22 +226,27 @@ static void time_library(anymps_device *opened, size_t side, anymps_algorithm al
     anymps_queue *own = NULL;
     anymps_command_buffer *commands = NULL;
     double gpu[MOST_REPEATS], wall[MOST_REPEATS], commit[MOST_REPEATS];
-    bool good = anymps_matrix_create_on(opened, &shape, &a) == ANYMPS_OK && anymps_matrix_create_on(opened, &shape, &b) == ANYMPS_OK &&
-                anymps_matrix_create_on(opened, &shape, &c) == ANYMPS_OK && anymps_matmul_create(opened, &desc, &kernel) == ANYMPS_OK &&
-                anymps_queue_create(opened, &own) == ANYMPS_OK && anymps_command_buffer_create(own, &commands) == ANYMPS_OK &&
+    bool good = anymps_matrix_create_on(opened, &shape, &a) == ANYMPS_OK &&
+                anymps_matrix_create_on(opened, &shape, &b) == ANYMPS_OK &&
+                anymps_matrix_create_on(opened, &shape, &c) == ANYMPS_OK &&
+                anymps_matmul_create(opened, &desc, &kernel) == ANYMPS_OK &&
+                anymps_queue_create(opened, &own) == ANYMPS_OK &&
+                anymps_command_buffer_create(own, &commands) == ANYMPS_OK &&
                 anymps_command_buffer_enable_timings(commands, true) == ANYMPS_OK &&
                 anymps_matmul_encode(kernel, commands, a, b, c, NULL) == ANYMPS_OK;
     for (size_t i = 0; i < repeat && good; i++) {
         anymps_timings times = ANYMPS_TIMINGS_INIT;
-        good = anymps_command_buffer_commit(commands) == ANYMPS_OK && anymps_command_buffer_wait(commands) == ANYMPS_OK &&
+        good = anymps_command_buffer_commit(commands) == ANYMPS_OK &&
+               anymps_command_buffer_wait(commands) == ANYMPS_OK &&
                anymps_command_buffer_get_timings(commands, &times) == ANYMPS_OK;
         gpu[i] = (double)times.device_ns * 1e-3;
         wall[i] = (double)times.round_trip_ns * 1e-3;
         commit[i] = (double)times.commit_ns * 1e-3;
     }
     if (good) {
-        printf("    {\"shape\": %zu, \"how\": \"%s\", \"gpu_us\": %.2f, \"round_trip_us\": %.2f, \"commit_us\": %.2f},\n", side,
-               anymps_kernel_explain(kernel), median(gpu, repeat), median(wall, repeat), median(commit, repeat));
+        printf(
+            "    {\"shape\": %zu, \"how\": \"%s\", \"gpu_us\": %.2f, \"round_trip_us\": %.2f, \"commit_us\": %.2f},\n",
+            side, anymps_kernel_explain(kernel), median(gpu, repeat), median(wall, repeat), median(commit, repeat));
     }
     anymps_command_buffer_release(commands), anymps_queue_release(own), anymps_kernel_release(kernel);
     anymps_matrix_release(a), anymps_matrix_release(b), anymps_matrix_release(c);
@@ -285,14 +292,15 @@ int main(int count, char **words)
     anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
     desc.id = "metal";
     anymps_device *opened = NULL;
-    if (anymps_device_open(&desc, &opened) != ANYMPS_OK || anymps_device_get_properties(opened, &properties) != ANYMPS_OK) {
+    if (anymps_device_open(&desc, &opened) != ANYMPS_OK ||
+        anymps_device_get_properties(opened, &properties) != ANYMPS_OK) {
         printf("{\"device\": null, \"why\": \"%s\"}\n", anymps_last_error()->message);
         return 1;
     }
     device = (amps_id)anymps_device_native(opened);
     queue = amps_send_new_queue(device, 16);
-    printf("{\n  \"device\": \"%s\", \"architecture\": \"%s\", \"unified\": %s, \"encodings\": \"agree\",\n", properties.name,
-           properties.architecture, properties.unified_memory ? "true" : "false");
+    printf("{\n  \"device\": \"%s\", \"architecture\": \"%s\", \"unified\": %s, \"encodings\": \"agree\",\n",
+           properties.name, properties.architecture, properties.unified_memory ? "true" : "false");
     probe_errata(large);
     time_products(opened, largest, repeat);
     printf("  \"done\": true\n}\n");

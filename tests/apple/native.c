@@ -15,12 +15,12 @@
 
 static int failures;
 
-#define EXPECT(condition)                                                                                   \
-    do {                                                                                                    \
-        if (!(condition)) {                                                                                 \
-            printf("%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, anymps_last_error()->message);       \
-            failures++;                                                                                     \
-        }                                                                                                   \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, anymps_last_error()->message);                  \
+            failures++;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 enum { SIDE = 4, BYTES = SIDE * SIDE * sizeof(float) };
@@ -98,11 +98,13 @@ static void test_handles(void)
     anymps_buffer *source = NULL, *result = NULL;
     EXPECT(anymps_metal_device_open(NULL, &device) == ANYMPS_INVALID_ARGUMENT);
     EXPECT(anymps_metal_device_open(mine, &device) == ANYMPS_OK && anymps_metal_device(device) == (void *)mine);
-    EXPECT(anymps_metal_queue_create(device, their_queue, &queue) == ANYMPS_OK && anymps_metal_queue(queue) == (void *)their_queue);
+    EXPECT(anymps_metal_queue_create(device, their_queue, &queue) == ANYMPS_OK &&
+           anymps_metal_queue(queue) == (void *)their_queue);
     EXPECT(anymps_metal_buffer_wrap(device, their_source, BYTES, &source) == ANYMPS_OK);
     EXPECT(anymps_metal_buffer_wrap(device, their_result, BYTES + 1, &result) == ANYMPS_INVALID_ARGUMENT);
     EXPECT(anymps_metal_buffer_wrap(device, their_result, BYTES, &result) == ANYMPS_OK);
-    EXPECT(anymps_metal_buffer(result) == (void *)their_result && anymps_buffer_contents(result) == amps_send_contents(their_result));
+    EXPECT(anymps_metal_buffer(result) == (void *)their_result &&
+           anymps_buffer_contents(result) == amps_send_contents(their_result));
     anymps_matrix *const left = matrix_over(source), *const product = matrix_over(result);
     encode_into_theirs(device, queue, their_queue, left, product);
     anymps_matrix_release(left), anymps_matrix_release(product);
@@ -156,7 +158,8 @@ static void test_transfers(anymps_device *device, anymps_storage storage)
     }
     EXPECT(anymps_buffer_copy(other, 0, buffer, 0, LENGTH) == ANYMPS_OK);
     same_as_model(other, model);
-    EXPECT(anymps_buffer_synchronize(buffer, 0, LENGTH) == ANYMPS_OK && anymps_buffer_did_modify(buffer, 0, LENGTH) == ANYMPS_OK);
+    EXPECT(anymps_buffer_synchronize(buffer, 0, LENGTH) == ANYMPS_OK &&
+           anymps_buffer_did_modify(buffer, 0, LENGTH) == ANYMPS_OK);
     same_as_model(buffer, model);
     anymps_buffer_release(buffer), anymps_buffer_release(other);
 }
@@ -225,7 +228,8 @@ static size_t metal_devices(void)
     size_t count = 0;
     for (size_t i = 0; i < anymps_device_count(); i++) {
         anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
-        count += anymps_device_describe(i, &properties) == ANYMPS_OK && properties.backend == ANYMPS_BACKEND_METAL ? 1u : 0u;
+        count +=
+            anymps_device_describe(i, &properties) == ANYMPS_OK && properties.backend == ANYMPS_BACKEND_METAL ? 1u : 0u;
     }
     return count;
 }

@@ -10,14 +10,14 @@
 
 #include "base/checked.h"
 
-#define ALWAYS 1000000
-#define ANY 1000000
-#define SPLIT AMPS_METAL_SPLIT
-#define OWN AMPS_METAL_OWN
-#define PROBE AMPS_METAL_PROBE
+#define ALWAYS    1000000
+#define ANY       1000000
+#define SPLIT     AMPS_METAL_SPLIT
+#define OWN       AMPS_METAL_OWN
+#define PROBE     AMPS_METAL_PROBE
 #define ELSEWHERE AMPS_METAL_ELSEWHERE
 const amps_metal_erratum_info amps_metal_errata[AMPS_METAL_ERRATUM_COUNT] = {
-#define AMPS_ERRATUM(name, from, fixed, first, last, action, text, source)                                  \
+#define AMPS_ERRATUM(name, from, fixed, first, last, action, text, source)                                             \
     {#name, from, fixed, first, last, action, text, source},
 #include "errata.def"
 #undef AMPS_ERRATUM
@@ -51,7 +51,8 @@ static bool hits_product_31_bits(const amps_metal_product *p)
 
 static bool hits_operand_31_bits(const amps_metal_product *p)
 {
-    const size_t most = amps_max(amps_max(times(p->rows, p->interior), times(p->interior, p->columns)), times(p->rows, p->columns));
+    const size_t most =
+        amps_max(amps_max(times(p->rows, p->interior), times(p->interior, p->columns)), times(p->rows, p->columns));
     return most >= (size_t)1 << 31;
 }
 
@@ -109,8 +110,8 @@ static void note(amps_metal_erratum *hit, amps_metal_erratum erratum)
     }
 }
 
-bool amps_metal_errata_product(const amps_metal_facts *facts, const amps_metal_product *product, amps_metal_limits *limits,
-                               amps_metal_erratum *hit)
+bool amps_metal_errata_product(const amps_metal_facts *facts, const amps_metal_product *product,
+                               amps_metal_limits *limits, amps_metal_erratum *hit)
 {
     *limits = AMPS_METAL_NO_LIMITS;
     *hit = AMPS_METAL_ERRATUM_COUNT;

@@ -61,8 +61,8 @@ typedef struct amps_metal_limits {
  * The pieces in which MPS may run the product. `*hit` is the first line that asked for less than the whole,
  * or AMPS_METAL_ERRATUM_COUNT. False if MPS must not run it at all; `*hit` says why.
  */
-bool amps_metal_errata_product(const amps_metal_facts *facts, const amps_metal_product *product, amps_metal_limits *limits,
-                               amps_metal_erratum *hit);
+bool amps_metal_errata_product(const amps_metal_facts *facts, const amps_metal_product *product,
+                               amps_metal_limits *limits, amps_metal_erratum *hit);
 
 /* May MPS read or write rows this far apart? */
 bool amps_metal_errata_stride(const amps_metal_facts *facts, size_t row_elements);

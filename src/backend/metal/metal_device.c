@@ -70,7 +70,8 @@ static amps_metal_facts read_facts(amps_id device)
     return (amps_metal_facts){.os = (int)(os.major * 100 + os.minor), .apple_family = apple_family(device)};
 }
 
-static void fill_properties(size_t index, amps_id device, const amps_metal_facts *facts, anymps_device_properties *properties)
+static void fill_properties(size_t index, amps_id device, const amps_metal_facts *facts,
+                            anymps_device_properties *properties)
 {
     *properties = (anymps_device_properties)ANYMPS_DEVICE_PROPERTIES_INIT;
     properties->backend = ANYMPS_BACKEND_METAL;
@@ -122,7 +123,8 @@ bool amps_metal_describe(size_t index, anymps_device_properties *properties)
 static anymps_status fill_device(amps_metal_device *made, size_t index)
 {
     made->transfer_queue = amps_send_new_queue(made->device, 8);
-    ANYMPS_FAIL_IF(made->transfer_queue == NULL, ANYMPS_OUT_OF_MEMORY, "device_open: metal:%zu gives no command queue", index);
+    ANYMPS_FAIL_IF(made->transfer_queue == NULL, ANYMPS_OUT_OF_MEMORY, "device_open: metal:%zu gives no command queue",
+                   index);
     made->facts = read_facts(made->device);
     fill_properties(index, made->device, &made->facts, &made->base.properties);
     made->unified = made->base.properties.unified_memory;

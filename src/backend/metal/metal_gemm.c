@@ -31,12 +31,13 @@ static const char *probes_against(amps_metal_device *device, const anymps_dtype 
         }
     }
     const bool strict = types[0] == ANYMPS_DTYPE_F32 && (options & ANYMPS_ALLOW_REDUCED_PRECISION) == 0;
-    return strict && amps_metal_probe(device, AMPS_METAL_ERRATUM_f32_reduced) ? amps_metal_errata[AMPS_METAL_ERRATUM_f32_reduced].text
-                                                                              : NULL;
+    return strict && amps_metal_probe(device, AMPS_METAL_ERRATUM_f32_reduced)
+               ? amps_metal_errata[AMPS_METAL_ERRATUM_f32_reduced].text
+               : NULL;
 }
 
-void amps_metal_gemm_ask(amps_metal_device *device, const amps_metal_product *product, uint32_t options, amps_metal_question *question,
-                         const char **note)
+void amps_metal_gemm_ask(amps_metal_device *device, const amps_metal_product *product, uint32_t options,
+                         amps_metal_question *question, const char **note)
 {
     amps_metal_limits limits;
     amps_metal_erratum hit;
@@ -54,12 +55,12 @@ void amps_metal_gemm_ask(amps_metal_device *device, const amps_metal_product *pr
 
 /* ---- MPS -------------------------------------------------------------------------------------- */
 
-amps_id amps_metal_multiplication(const amps_metal_device *device, const amps_metal_variant *variant, bool transpose_left,
-                                  bool transpose_right, double alpha, uint32_t options)
+amps_id amps_metal_multiplication(const amps_metal_device *device, const amps_metal_variant *variant,
+                                  bool transpose_left, bool transpose_right, double alpha, uint32_t options)
 {
-    const amps_id object = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device->device,
-                                                         transpose_left ? 1 : 0, transpose_right ? 1 : 0, variant->rows,
-                                                         variant->columns, variant->interior, alpha, variant->beta);
+    const amps_id object = amps_send_multiplication_init(
+        amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device->device, transpose_left ? 1 : 0,
+        transpose_right ? 1 : 0, variant->rows, variant->columns, variant->interior, alpha, variant->beta);
     if (object != NULL && (options & ANYMPS_ALLOW_REDUCED_PRECISION) != 0) {
         amps_send_set_options(object, MPSKernelOptionsAllowReducedPrecision);
     }
@@ -92,8 +93,8 @@ typedef struct piece {
 } piece;
 
 /* Adds the step for a piece of matrices [first, first + count). */
-static anymps_status add_piece(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm, const piece *p, size_t first,
-                               size_t count)
+static anymps_status add_piece(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm,
+                               const piece *p, size_t first, size_t count)
 {
     const amps_view left = gemm->transpose_left ? part(gemm->left, p->inner, p->inners, p->row, p->rows)
                                                 : part(gemm->left, p->row, p->rows, p->inner, p->inners);
@@ -105,7 +106,8 @@ static anymps_status add_piece(amps_metal_plan *plan, const amps_kernel *kernel,
     amps_metal_mps_step step = {.batch = count};
     ANYMPS_TRY(amps_metal_matrix(plan, &left, first, count, &step.operands[0]));
     if (gemm->vector) {
-        const amps_view right = part(gemm->right, 0, 1, p->inner, p->inners), result = part(gemm->result, 0, 1, p->row, p->rows);
+        const amps_view right = part(gemm->right, 0, 1, p->inner, p->inners),
+                        result = part(gemm->result, 0, 1, p->row, p->rows);
         ANYMPS_TRY(amps_metal_vector(plan, &right, first, count, &step.operands[1]));
         ANYMPS_TRY(amps_metal_vector(plan, &result, first, count, &step.operands[2]));
         step.encode = encode_vectors;
@@ -157,17 +159,20 @@ static bool right_stacked(const amps_view *view, const amps_metal_gemm *gemm)
                         : amps_metal_stacked(view, gemm->batch);
 }
 
-anymps_status amps_metal_gemm_mps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm, bool *done)
+anymps_status amps_metal_gemm_mps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm,
+                                  bool *done)
 {
     const anymps_dtype types[3] = {gemm->left->dtype, gemm->right->dtype, gemm->result->dtype};
     const amps_metal_product product = amps_metal_product_of(gemm->rows, gemm->columns, gemm->interior, types);
     amps_metal_limits limits;
     amps_metal_erratum hit;
-    *done = amps_metal_errata_product(&plan->device->facts, &product, &limits, &hit) && strides_allowed(plan->device, gemm);
+    *done =
+        amps_metal_errata_product(&plan->device->facts, &product, &limits, &hit) && strides_allowed(plan->device, gemm);
     if (!*done) {
         return ANYMPS_OK;
     }
-    const bool stacked = amps_metal_stacked(gemm->left, gemm->batch) && right_stacked(gemm->right, gemm) && right_stacked(gemm->result, gemm);
+    const bool stacked = amps_metal_stacked(gemm->left, gemm->batch) && right_stacked(gemm->right, gemm) &&
+                         right_stacked(gemm->result, gemm);
     const size_t most = stacked ? limits.batch : 1;
     for (size_t first = 0; first < gemm->batch; first += most) {
         ANYMPS_TRY(add_pieces(plan, kernel, gemm, &limits, first, amps_min(most, gemm->batch - first)));
@@ -177,8 +182,10 @@ anymps_status amps_metal_gemm_mps(amps_metal_plan *plan, const amps_kernel *kern
 
 void amps_metal_gemm_merge(amps_metal_gemm *gemm, amps_view *left, amps_view *result)
 {
-    const bool tight = left->matrix_bytes == gemm->rows * left->row_bytes && result->matrix_bytes == gemm->rows * result->row_bytes;
-    const bool shares = gemm->right->matrix_bytes == 0 && (gemm->bias == NULL || gemm->bias->memory == NULL || gemm->bias->matrix_bytes == 0) &&
+    const bool tight =
+        left->matrix_bytes == gemm->rows * left->row_bytes && result->matrix_bytes == gemm->rows * result->row_bytes;
+    const bool shares = gemm->right->matrix_bytes == 0 &&
+                        (gemm->bias == NULL || gemm->bias->memory == NULL || gemm->bias->matrix_bytes == 0) &&
                         (gemm->prelu == NULL || gemm->prelu->memory == NULL || gemm->prelu->matrix_bytes == 0);
     if (gemm->batch < 2 || gemm->vector || gemm->transpose_left || !tight || !shares) {
         return;
@@ -234,12 +241,16 @@ typedef struct typed_function {
 } typed_function;
 
 /* The own kernel for these types; simdgroup matrices came with Apple7. */
-static anymps_status find_function(const amps_metal_device *device, anymps_dtype left, anymps_dtype result, amps_metal_function *function)
+static anymps_status find_function(const amps_metal_device *device, anymps_dtype left, anymps_dtype result,
+                                   amps_metal_function *function)
 {
-#define PAIR(l, r, L, R) {ANYMPS_DTYPE_##L, ANYMPS_DTYPE_##R, AMPS_METAL_matmul_##l##_##r, AMPS_METAL_matmul_simdgroup_##l##_##r}
-    static const typed_function functions[] = {PAIR(f32, f32, F32, F32),    PAIR(f16, f16, F16, F16), PAIR(f16, f32, F16, F32),
-                                               PAIR(bf16, bf16, BF16, BF16), PAIR(bf16, f32, BF16, F32), PAIR(i8, f32, I8, F32),
-                                               PAIR(i8, f16, I8, F16),      PAIR(i16, f32, I16, F32)};
+#define PAIR(l, r, L, R)                                                                                               \
+    {                                                                                                                  \
+        ANYMPS_DTYPE_##L, ANYMPS_DTYPE_##R, AMPS_METAL_matmul_##l##_##r, AMPS_METAL_matmul_simdgroup_##l##_##r         \
+    }
+    static const typed_function functions[] = {
+        PAIR(f32, f32, F32, F32),   PAIR(f16, f16, F16, F16), PAIR(f16, f32, F16, F32), PAIR(bf16, bf16, BF16, BF16),
+        PAIR(bf16, f32, BF16, F32), PAIR(i8, f32, I8, F32),   PAIR(i8, f16, I8, F16),   PAIR(i16, f32, I16, F32)};
 #undef PAIR
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         if (functions[i].left == left && functions[i].result == result) {
@@ -247,7 +258,8 @@ static anymps_status find_function(const amps_metal_device *device, anymps_dtype
             return ANYMPS_OK;
         }
     }
-    return amps_fail(ANYMPS_UNSUPPORTED, "matmul: Metal has no kernel for %s to %s", anymps_dtype_name(left), anymps_dtype_name(result));
+    return amps_fail(ANYMPS_UNSUPPORTED, "matmul: Metal has no kernel for %s to %s", anymps_dtype_name(left),
+                     anymps_dtype_name(result));
 }
 
 static const amps_view not_given = {.memory = NULL};
@@ -284,7 +296,8 @@ static anymps_status own_integer(amps_metal_plan *plan, const amps_metal_gemm *g
                                    .has_beta = beta,
                                    .plain = plain};
     amps_metal_launch_step *launch;
-    ANYMPS_TRY(amps_metal_add_launch(plan, AMPS_METAL_matmul_i8_i32, tiles_of(gemm), 128, &params, sizeof params, &launch));
+    ANYMPS_TRY(
+        amps_metal_add_launch(plan, AMPS_METAL_matmul_i8_i32, tiles_of(gemm), 128, &params, sizeof params, &launch));
     amps_metal_bind(launch, gemm->left, gemm->result);
     amps_metal_bind(launch, gemm->right, gemm->result);
     amps_metal_bind(launch, gemm->result, gemm->result);
@@ -326,8 +339,8 @@ static anymps_status own_float(amps_metal_plan *plan, const amps_metal_gemm *gem
 
 anymps_status amps_metal_gemm_own(amps_metal_plan *plan, const amps_metal_gemm *gemm)
 {
-    ANYMPS_FAIL_IF(gemm->rows > UINT32_MAX || gemm->columns > UINT32_MAX || gemm->interior > UINT32_MAX, ANYMPS_UNSUPPORTED,
-                   "matmul: %zu rows, %zu columns, interior %zu are beyond our Metal kernel's 2^32", gemm->rows, gemm->columns,
-                   gemm->interior);
+    ANYMPS_FAIL_IF(gemm->rows > UINT32_MAX || gemm->columns > UINT32_MAX || gemm->interior > UINT32_MAX,
+                   ANYMPS_UNSUPPORTED, "matmul: %zu rows, %zu columns, interior %zu are beyond our Metal kernel's 2^32",
+                   gemm->rows, gemm->columns, gemm->interior);
     return gemm->result->dtype == ANYMPS_DTYPE_I32 ? own_integer(plan, gemm) : own_float(plan, gemm);
 }

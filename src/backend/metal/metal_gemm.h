@@ -29,12 +29,13 @@ void amps_metal_gemm_ask(amps_metal_device *device, const amps_metal_product *pr
 amps_metal_product amps_metal_product_of(size_t rows, size_t columns, size_t interior, const anymps_dtype types[3]);
 
 /* The MPS object of a plain product: +1. */
-amps_id amps_metal_multiplication(const amps_metal_device *device, const amps_metal_variant *variant, bool transpose_left,
-                                  bool transpose_right, double alpha, uint32_t options);
+amps_id amps_metal_multiplication(const amps_metal_device *device, const amps_metal_variant *variant,
+                                  bool transpose_left, bool transpose_right, double alpha, uint32_t options);
 
 /* Adds the MPS steps; `*done` is false, with nothing added, if MPS must not take these operands. The kernel's
    `make` is asked for variants of AMPS_METAL_PRODUCT_CLASS. */
-anymps_status amps_metal_gemm_mps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm, bool *done);
+anymps_status amps_metal_gemm_mps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm,
+                                  bool *done);
 /* Adds one launch of our own kernel; types as in the views. */
 anymps_status amps_metal_gemm_own(amps_metal_plan *plan, const amps_metal_gemm *gemm);
 

@@ -38,7 +38,7 @@ typedef struct vendor_row {
 } vendor_row;
 
 static const vendor_row vendor_rows[] = {
-#define AMPS_METAL_VENDOR(op, a, b, c, own_up_to)                                                           \
+#define AMPS_METAL_VENDOR(op, a, b, c, own_up_to)                                                                      \
     {AMPS_OP_##op, {ANYMPS_DTYPE_##a, ANYMPS_DTYPE_##b, ANYMPS_DTYPE_##c}, own_up_to},
 #include "vendor.def"
 #undef AMPS_METAL_VENDOR
@@ -94,13 +94,14 @@ anymps_status amps_metal_choose(amps_metal_kernel *kernel, const amps_metal_ques
 
 static anymps_status check_product(const char *name, const anymps_dtype *t)
 {
-    const bool floats = t[0] == t[1] && (t[0] == ANYMPS_DTYPE_F32 || t[0] == ANYMPS_DTYPE_F16 || t[0] == ANYMPS_DTYPE_BF16) &&
+    const bool floats = t[0] == t[1] &&
+                        (t[0] == ANYMPS_DTYPE_F32 || t[0] == ANYMPS_DTYPE_F16 || t[0] == ANYMPS_DTYPE_BF16) &&
                         (t[2] == t[0] || t[2] == ANYMPS_DTYPE_F32);
     const bool bytes = t[0] == ANYMPS_DTYPE_I8 && t[1] == ANYMPS_DTYPE_I8 &&
                        (t[2] == ANYMPS_DTYPE_F32 || t[2] == ANYMPS_DTYPE_F16 || t[2] == ANYMPS_DTYPE_I32);
     const bool words = t[0] == ANYMPS_DTYPE_I16 && t[1] == ANYMPS_DTYPE_I16 && t[2] == ANYMPS_DTYPE_F32;
-    ANYMPS_FAIL_IF(!floats && !bytes && !words, ANYMPS_UNSUPPORTED, "%s: Metal has no kernel for %s times %s to %s", name,
-                   anymps_dtype_name(t[0]), anymps_dtype_name(t[1]), anymps_dtype_name(t[2]));
+    ANYMPS_FAIL_IF(!floats && !bytes && !words, ANYMPS_UNSUPPORTED, "%s: Metal has no kernel for %s times %s to %s",
+                   name, anymps_dtype_name(t[0]), anymps_dtype_name(t[1]), anymps_dtype_name(t[2]));
     return ANYMPS_OK;
 }
 
@@ -112,8 +113,8 @@ anymps_status amps_metal_supports(amps_device *device, amps_operator op, const a
     if (dtype_count == 3) {
         return check_product(name, dtypes);
     }
-    ANYMPS_FAIL_IF(dtypes[0] != ANYMPS_DTYPE_F32 && dtypes[0] != ANYMPS_DTYPE_F16 && dtypes[0] != ANYMPS_DTYPE_BF16, ANYMPS_UNSUPPORTED,
-                   "%s: Metal has no kernel for type %s", name, anymps_dtype_name(dtypes[0]));
+    ANYMPS_FAIL_IF(dtypes[0] != ANYMPS_DTYPE_F32 && dtypes[0] != ANYMPS_DTYPE_F16 && dtypes[0] != ANYMPS_DTYPE_BF16,
+                   ANYMPS_UNSUPPORTED, "%s: Metal has no kernel for type %s", name, anymps_dtype_name(dtypes[0]));
     return ANYMPS_OK;
 }
 

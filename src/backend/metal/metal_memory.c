@@ -48,7 +48,8 @@ static amps_nsuint options_of(anymps_storage storage)
 static anymps_status new_buffer(amps_metal_device *device, size_t length, anymps_storage storage, amps_id *buffer)
 {
     size_t rounded;
-    ANYMPS_FAIL_IF(!amps_round_up(length, 16, &rounded), ANYMPS_OUT_OF_MEMORY, "buffer_create: %zu bytes are too many", length);
+    ANYMPS_FAIL_IF(!amps_round_up(length, 16, &rounded), ANYMPS_OUT_OF_MEMORY, "buffer_create: %zu bytes are too many",
+                   length);
     *buffer = amps_send_new_buffer(device->device, rounded, options_of(storage));
     ANYMPS_FAIL_IF(*buffer == NULL, ANYMPS_OUT_OF_MEMORY, "buffer_create: Metal has no %zu bytes", length);
     return ANYMPS_OK;
@@ -60,7 +61,8 @@ static const char *obstacle(const amps_metal_device *device, const amps_memory_r
 {
     const size_t past = (uintptr_t)request->bytes % device->page_bytes;
     if (past != 0) {
-        (void)snprintf(text, REASON_SIZE, "Metal uses memory in place from a page boundary on; this begins %zu bytes past one of %zu",
+        (void)snprintf(text, REASON_SIZE,
+                       "Metal uses memory in place from a page boundary on; this begins %zu bytes past one of %zu",
                        past, device->page_bytes);
         return text;
     }
@@ -75,8 +77,10 @@ static amps_id wrap_in_place(amps_metal_device *device, const amps_memory_reques
         return NULL;
     }
     amps_id buffer = NULL;
-    if (amps_round_up(request->length_bytes, device->page_bytes, &length) && length <= device->base.properties.max_buffer_bytes) {
-        buffer = amps_send_new_buffer_no_copy(device->device, request->bytes, length, MTLResourceStorageModeShared, NULL);
+    if (amps_round_up(request->length_bytes, device->page_bytes, &length) &&
+        length <= device->base.properties.max_buffer_bytes) {
+        buffer =
+            amps_send_new_buffer_no_copy(device->device, request->bytes, length, MTLResourceStorageModeShared, NULL);
     }
     if (buffer == NULL) {
         (void)snprintf(text, REASON_SIZE, "Metal refuses to use these %zu bytes in place", request->length_bytes);
@@ -84,7 +88,8 @@ static amps_id wrap_in_place(amps_metal_device *device, const amps_memory_reques
     return buffer;
 }
 
-static anymps_status wrap_host(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory, amps_id *buffer)
+static anymps_status wrap_host(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory,
+                               amps_id *buffer)
 {
     *buffer = wrap_in_place(device, request, memory->reason);
     if (*buffer != NULL) {
@@ -99,14 +104,15 @@ static anymps_status wrap_host(amps_metal_device *device, const amps_memory_requ
 }
 
 /* The caller's MTLBuffer, held while ours lives. */
-static anymps_status wrap_native(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory, amps_id *buffer)
+static anymps_status wrap_native(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory,
+                                 amps_id *buffer)
 {
     const amps_id native = (amps_id)request->bytes;
     ANYMPS_FAIL_IF(amps_send_registry_id(amps_send_resource_device(native)) != amps_send_registry_id(device->device),
                    ANYMPS_INVALID_ARGUMENT, "buffer_wrap_native: the MTLBuffer belongs to another device");
     const size_t length = (size_t)amps_send_buffer_length(native);
-    ANYMPS_FAIL_IF(length < request->length_bytes, ANYMPS_INVALID_ARGUMENT, "buffer_wrap_native: the MTLBuffer has %zu bytes, %zu are asked",
-                   length, request->length_bytes);
+    ANYMPS_FAIL_IF(length < request->length_bytes, ANYMPS_INVALID_ARGUMENT,
+                   "buffer_wrap_native: the MTLBuffer has %zu bytes, %zu are asked", length, request->length_bytes);
     const amps_nsuint mode = amps_send_storage_mode(native);
     ANYMPS_FAIL_IF(mode > MTLStorageModePrivate, ANYMPS_INVALID_ARGUMENT,
                    "buffer_wrap_native: storage mode %lu has no bytes to compute with", mode);
@@ -115,18 +121,17 @@ static anymps_status wrap_native(amps_metal_device *device, const amps_memory_re
     return ANYMPS_OK;
 }
 
-static anymps_status take_buffer(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory, amps_id *buffer)
+static anymps_status take_buffer(amps_metal_device *device, const amps_memory_request *request, metal_memory *memory,
+                                 amps_id *buffer)
 {
     memory->base.storage = request->storage;
     switch (request->kind) {
     case AMPS_MEMORY_WRAP_HOST:
         memory->base.storage = ANYMPS_STORAGE_SHARED;
         return wrap_host(device, request, memory, buffer);
-    case AMPS_MEMORY_WRAP_NATIVE:
-        return wrap_native(device, request, memory, buffer);
+    case AMPS_MEMORY_WRAP_NATIVE: return wrap_native(device, request, memory, buffer);
     case AMPS_MEMORY_NEW:
-    default:
-        return new_buffer(device, request->length_bytes, request->storage, buffer);
+    default: return new_buffer(device, request->length_bytes, request->storage, buffer);
     }
 }
 
@@ -179,7 +184,8 @@ void amps_metal_free(amps_memory *memory)
 static bool same_shape(const amps_metal_shape *a, const amps_metal_shape *b)
 {
     return a->vector == b->vector && a->dtype == b->dtype && a->offset_bytes == b->offset_bytes && a->rows == b->rows &&
-           a->columns == b->columns && a->row_bytes == b->row_bytes && a->matrix_bytes == b->matrix_bytes && a->count == b->count;
+           a->columns == b->columns && a->row_bytes == b->row_bytes && a->matrix_bytes == b->matrix_bytes &&
+           a->count == b->count;
 }
 
 amps_id amps_metal_spare_take(amps_memory *memory, const amps_metal_shape *shape)
@@ -255,8 +261,8 @@ static bool encode_copy(amps_id command_buffer, void *context)
         return false;
     }
     for (size_t at = 0; at < copy->length; at += blit_piece) {
-        amps_send_blit_copy(encoder, copy->source, copy->source_offset + at, copy->destination, copy->destination_offset + at,
-                            amps_min(blit_piece, copy->length - at));
+        amps_send_blit_copy(encoder, copy->source, copy->source_offset + at, copy->destination,
+                            copy->destination_offset + at, amps_min(blit_piece, copy->length - at));
     }
     amps_send_end_encoding(encoder);
     return true;
@@ -298,8 +304,8 @@ static bool shared(const amps_memory *memory)
 }
 
 /* One piece between the host and a buffer that the host cannot reach; `staging` has room for it. */
-static anymps_status staged_piece(amps_metal_device *device, amps_memory *memory, size_t offset, void *out, const void *in, size_t length,
-                                  amps_id staging)
+static anymps_status staged_piece(amps_metal_device *device, amps_memory *memory, size_t offset, void *out,
+                                  const void *in, size_t length, amps_id staging)
 {
     unsigned char *const bytes = amps_send_contents(staging);
     device_copy copy = {.length = length};
@@ -319,14 +325,16 @@ static anymps_status staged_piece(amps_metal_device *device, amps_memory *memory
 }
 
 /* Exactly one of `out` and `in` is given. */
-static anymps_status staged(amps_metal_device *device, amps_memory *memory, size_t offset, void *out, const void *in, size_t length)
+static anymps_status staged(amps_metal_device *device, amps_memory *memory, size_t offset, void *out, const void *in,
+                            size_t length)
 {
     amps_id staging = NULL;
     ANYMPS_TRY(new_buffer(device, amps_min(length, STAGING_BYTES), ANYMPS_STORAGE_SHARED, &staging));
     anymps_status status = ANYMPS_OK;
     for (size_t done = 0; done < length && status == ANYMPS_OK; done += STAGING_BYTES) {
         status = staged_piece(device, memory, offset + done, out != NULL ? (unsigned char *)out + done : NULL,
-                              in != NULL ? (const unsigned char *)in + done : NULL, amps_min(STAGING_BYTES, length - done), staging);
+                              in != NULL ? (const unsigned char *)in + done : NULL,
+                              amps_min(STAGING_BYTES, length - done), staging);
     }
     amps_drop(staging);
     return status;
@@ -341,7 +349,8 @@ static anymps_status read_bytes(amps_metal_device *device, amps_memory *memory, 
     return staged(device, memory, offset, out, NULL, length);
 }
 
-static anymps_status write_bytes(amps_metal_device *device, amps_memory *memory, size_t offset, const void *in, size_t length)
+static anymps_status write_bytes(amps_metal_device *device, amps_memory *memory, size_t offset, const void *in,
+                                 size_t length)
 {
     if (memory->host == NULL) {
         return staged(device, memory, offset, NULL, in, length);
@@ -359,7 +368,8 @@ static anymps_status fill(amps_metal_device *device, const amps_transfer *transf
     if (memory->host != NULL) {
         memset((unsigned char *)memory->host + transfer->offset_bytes, transfer->value, transfer->length_bytes);
         if (!shared(memory)) {
-            amps_send_did_modify(amps_metal_buffer(memory), (amps_nsrange){transfer->offset_bytes, transfer->length_bytes});
+            amps_send_did_modify(amps_metal_buffer(memory),
+                                 (amps_nsrange){transfer->offset_bytes, transfer->length_bytes});
         }
         return ANYMPS_OK;
     }
@@ -371,7 +381,8 @@ static anymps_status fill(amps_metal_device *device, const amps_transfer *transf
     memset(bytes, transfer->value, piece);
     anymps_status status = ANYMPS_OK;
     for (size_t done = 0; done < transfer->length_bytes && status == ANYMPS_OK; done += piece) {
-        status = write_bytes(device, memory, transfer->offset_bytes + done, bytes, amps_min(piece, transfer->length_bytes - done));
+        status = write_bytes(device, memory, transfer->offset_bytes + done, bytes,
+                             amps_min(piece, transfer->length_bytes - done));
     }
     amps_free(bytes);
     return status;
@@ -383,11 +394,12 @@ static anymps_status copy_direct(amps_metal_device *device, const amps_transfer 
     amps_memory *const to = transfer->memory, *const from = transfer->source;
     *done = true;
     if (shared(to) && shared(from)) {
-        memmove((unsigned char *)to->host + transfer->offset_bytes, (const unsigned char *)from->host + transfer->source_offset_bytes,
-                transfer->length_bytes);
+        memmove((unsigned char *)to->host + transfer->offset_bytes,
+                (const unsigned char *)from->host + transfer->source_offset_bytes, transfer->length_bytes);
         return ANYMPS_OK;
     }
-    const bool apart = to->native != from->native || transfer->offset_bytes >= transfer->source_offset_bytes + transfer->length_bytes ||
+    const bool apart = to->native != from->native ||
+                       transfer->offset_bytes >= transfer->source_offset_bytes + transfer->length_bytes ||
                        transfer->source_offset_bytes >= transfer->offset_bytes + transfer->length_bytes;
     if (apart && to->device == from->device && to->storage != ANYMPS_STORAGE_MANAGED) {
         device_copy copy = {.source = amps_metal_buffer(from),
@@ -438,21 +450,19 @@ static anymps_status transfer_in_pool(amps_metal_device *device, const amps_tran
         return read_bytes(device, memory, transfer->offset_bytes, transfer->host, transfer->length_bytes);
     case AMPS_TRANSFER_WRITE:
         return write_bytes(device, memory, transfer->offset_bytes, transfer->host_bytes, transfer->length_bytes);
-    case AMPS_TRANSFER_COPY:
-        return copy(device, transfer);
-    case AMPS_TRANSFER_FILL:
-        return fill(device, transfer);
+    case AMPS_TRANSFER_COPY: return copy(device, transfer);
+    case AMPS_TRANSFER_FILL: return fill(device, transfer);
     case AMPS_TRANSFER_PUBLISH:
         if (memory->storage == ANYMPS_STORAGE_MANAGED) {
-            amps_send_did_modify(amps_metal_buffer(memory), (amps_nsrange){transfer->offset_bytes, transfer->length_bytes});
+            amps_send_did_modify(amps_metal_buffer(memory),
+                                 (amps_nsrange){transfer->offset_bytes, transfer->length_bytes});
         }
         return ANYMPS_OK;
     case AMPS_TRANSFER_FETCH:
         return memory->storage == ANYMPS_STORAGE_MANAGED
                    ? amps_metal_run(device, "buffer_synchronize", encode_synchronize, memory->native)
                    : ANYMPS_OK;
-    default:
-        return amps_fail(ANYMPS_INTERNAL, "buffer_copy: %d is no transfer", (int)transfer->kind);
+    default: return amps_fail(ANYMPS_INTERNAL, "buffer_copy: %d is no transfer", (int)transfer->kind);
     }
 }
 

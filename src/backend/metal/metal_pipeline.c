@@ -39,8 +39,8 @@ static anymps_status fail_with(const char *what, const char *name, amps_id error
 {
     char text[160];
     amps_copy_text(error != NULL ? amps_send_error_text(error) : NULL, text, sizeof text);
-    return amps_fail_code(ANYMPS_INTERNAL, error != NULL ? (int64_t)amps_send_error_code(error) : 0, "metal: %s %s: %s", what, name,
-                          text[0] != '\0' ? text : "no reason given");
+    return amps_fail_code(ANYMPS_INTERNAL, error != NULL ? (int64_t)amps_send_error_code(error) : 0, "metal: %s %s: %s",
+                          what, name, text[0] != '\0' ? text : "no reason given");
 }
 
 /* Fast math would let the compiler assume that there is no NaN and no infinity. */
@@ -75,7 +75,8 @@ static anymps_status make_pipeline(amps_metal_device *device, amps_metal_functio
     const amps_nsuint threads = amps_send_max_threads(*pipeline);
     if (threads < 256) {
         amps_drop(*pipeline);
-        return amps_fail(ANYMPS_UNSUPPORTED, "metal: %s runs with %lu threads on this device, needs 256", name, threads);
+        return amps_fail(ANYMPS_UNSUPPORTED, "metal: %s runs with %lu threads on this device, needs 256", name,
+                         threads);
     }
     return ANYMPS_OK;
 }

@@ -45,15 +45,17 @@ static anymps_status add_step(amps_metal_plan *plan, amps_metal_step **step)
 
 /* ---- Launches --------------------------------------------------------------------------------- */
 
-anymps_status amps_metal_add_launch(amps_metal_plan *plan, amps_metal_function function, amps_mtl_size groups, size_t threads,
-                                    const void *params, size_t params_bytes, amps_metal_launch_step **launch)
+anymps_status amps_metal_add_launch(amps_metal_plan *plan, amps_metal_function function, amps_mtl_size groups,
+                                    size_t threads, const void *params, size_t params_bytes,
+                                    amps_metal_launch_step **launch)
 {
     amps_id pipeline;
     ANYMPS_TRY(amps_metal_pipeline(plan->device, function, &pipeline));
     amps_metal_step *step;
     ANYMPS_TRY(add_step(plan, &step));
     step->kind = AMPS_METAL_STEP_LAUNCH;
-    step->launch = (amps_metal_launch_step){.pipeline = pipeline, .params_bytes = params_bytes, .groups = groups, .threads = threads};
+    step->launch = (amps_metal_launch_step){
+        .pipeline = pipeline, .params_bytes = params_bytes, .groups = groups, .threads = threads};
     memcpy(step->launch.params, params, params_bytes);
     *launch = &step->launch;
     return ANYMPS_OK;
@@ -97,7 +99,8 @@ static anymps_status take_set(amps_metal_plan *plan, amps_metal_kernel *kernel, 
 
 static bool same_variant(const amps_metal_variant *a, const amps_metal_variant *b)
 {
-    return a->class == b->class && a->rows == b->rows && a->columns == b->columns && a->interior == b->interior && !(a->beta < b->beta) && !(a->beta > b->beta);
+    return a->class == b->class && a->rows == b->rows && a->columns == b->columns && a->interior == b->interior &&
+           !(a->beta < b->beta) && !(a->beta > b->beta);
 }
 
 anymps_status amps_metal_set_object(amps_metal_set *set, const amps_metal_variant *variant, amps_metal_object **object)
@@ -120,7 +123,8 @@ anymps_status amps_metal_set_object(amps_metal_set *set, const amps_metal_varian
     made->object = set->kernel->make(set->kernel, variant);
     if (made->object == NULL) {
         amps_free(made);
-        return amps_fail(ANYMPS_OUT_OF_MEMORY, "metal: MPS makes no kernel object of %zu rows, %zu columns, interior %zu", variant->rows,
+        return amps_fail(ANYMPS_OUT_OF_MEMORY,
+                         "metal: MPS makes no kernel object of %zu rows, %zu columns, interior %zu", variant->rows,
                          variant->columns, variant->interior);
     }
     set->objects[set->count++] = made;
@@ -166,7 +170,8 @@ bool amps_metal_stacked(const amps_view *view, size_t batch)
 bool amps_metal_rows_allowed(const amps_metal_device *device, const amps_view *source, const amps_view *result)
 {
     const size_t element = amps_metal_element(source);
-    const bool aliased = source->memory->native == result->memory->native && source->offset_bytes == result->offset_bytes;
+    const bool aliased =
+        source->memory->native == result->memory->native && source->offset_bytes == result->offset_bytes;
     return !aliased && amps_metal_errata_stride(&device->facts, source->columns) &&
            amps_metal_errata_stride(&device->facts, source->row_bytes / element) &&
            amps_metal_errata_stride(&device->facts, result->row_bytes / element);
@@ -176,24 +181,28 @@ bool amps_metal_rows_allowed(const amps_metal_device *device, const amps_view *s
 static amps_id make_operand(amps_id buffer, const amps_metal_shape *shape)
 {
     if (shape->vector) {
-        const amps_id descriptor = amps_send_vector_descriptor(amps_class_named("MPSVectorDescriptor"), shape->columns, shape->count,
-                                                               shape->matrix_bytes, (uint32_t)shape->dtype);
+        const amps_id descriptor =
+            amps_send_vector_descriptor(amps_class_named("MPSVectorDescriptor"), shape->columns, shape->count,
+                                        shape->matrix_bytes, (uint32_t)shape->dtype);
         return descriptor == NULL ? NULL
-                                  : amps_send_vector_init(amps_send_alloc(amps_class_named("MPSVector")), buffer, shape->offset_bytes,
-                                                          descriptor);
+                                  : amps_send_vector_init(amps_send_alloc(amps_class_named("MPSVector")), buffer,
+                                                          shape->offset_bytes, descriptor);
     }
-    const amps_id descriptor = amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), shape->rows, shape->columns, shape->count,
-                                                           shape->row_bytes, shape->matrix_bytes, (uint32_t)shape->dtype);
-    return descriptor == NULL
-               ? NULL
-               : amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), buffer, shape->offset_bytes, descriptor);
+    const amps_id descriptor =
+        amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), shape->rows, shape->columns, shape->count,
+                                    shape->row_bytes, shape->matrix_bytes, (uint32_t)shape->dtype);
+    return descriptor == NULL ? NULL
+                              : amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), buffer,
+                                                      shape->offset_bytes, descriptor);
 }
 
 /* A spare object of the memory or a new one, the plan's until it is dropped. Room is made before the object. */
-static anymps_status take_operand(amps_metal_plan *plan, amps_memory *memory, const amps_metal_shape *shape, amps_id *object)
+static anymps_status take_operand(amps_metal_plan *plan, amps_memory *memory, const amps_metal_shape *shape,
+                                  amps_id *object)
 {
     void *operands = plan->operands;
-    const anymps_status status = grow(&operands, &plan->operand_capacity, plan->operand_count, sizeof(amps_metal_operand));
+    const anymps_status status =
+        grow(&operands, &plan->operand_capacity, plan->operand_count, sizeof(amps_metal_operand));
     plan->operands = operands;
     ANYMPS_TRY(status);
     *object = amps_metal_spare_take(memory, shape);
@@ -206,7 +215,8 @@ static anymps_status take_operand(amps_metal_plan *plan, amps_memory *memory, co
     return ANYMPS_OK;
 }
 
-anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *matrix)
+anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count,
+                                amps_id *matrix)
 {
     const amps_metal_shape shape = {.dtype = view->dtype,
                                     .offset_bytes = view->offset_bytes + first * view->matrix_bytes,
@@ -218,14 +228,16 @@ anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, si
     return take_operand(plan, view->memory, &shape, matrix);
 }
 
-anymps_status amps_metal_vector(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *vector)
+anymps_status amps_metal_vector(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count,
+                                amps_id *vector)
 {
     const amps_metal_shape shape = {.vector = true,
                                     .dtype = view->dtype,
                                     .offset_bytes = view->offset_bytes + first * view->matrix_bytes,
                                     .rows = 1,
                                     .columns = view->columns,
-                                    .matrix_bytes = count > 1 ? view->matrix_bytes : view->columns * amps_metal_element(view),
+                                    .matrix_bytes =
+                                        count > 1 ? view->matrix_bytes : view->columns * amps_metal_element(view),
                                     .count = count};
     return take_operand(plan, view->memory, &shape, vector);
 }

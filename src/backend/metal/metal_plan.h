@@ -6,7 +6,8 @@
 
 #include "metal_room.h"
 
-anymps_status amps_metal_plan_make(amps_metal_device *device, const amps_submission *submission, amps_metal_plan **plan);
+anymps_status amps_metal_plan_make(amps_metal_device *device, const amps_submission *submission,
+                                   amps_metal_plan **plan);
 /* Takes a plan; the type is that of amps_submission.release_plan. */
 void amps_metal_plan_drop(void *dropped);
 

@@ -26,7 +26,8 @@ static bool encode_probe(amps_id command_buffer, void *context)
 {
     const probe *const self = context;
     if (self->product) {
-        amps_send_multiplication_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1], self->matrices[2]);
+        amps_send_multiplication_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1],
+                                        self->matrices[2]);
     } else {
         amps_send_softmax_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1]);
     }
@@ -36,13 +37,13 @@ static bool encode_probe(amps_id command_buffer, void *context)
 static bool add_matrix(probe *self, size_t rows, size_t columns, size_t row_floats, size_t offset_floats)
 {
     const amps_id descriptor =
-        amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), rows, columns, 1, row_floats * sizeof(float),
-                                    rows * row_floats * sizeof(float), MPSDataTypeFloat32);
+        amps_send_matrix_descriptor(amps_class_named("MPSMatrixDescriptor"), rows, columns, 1,
+                                    row_floats * sizeof(float), rows * row_floats * sizeof(float), MPSDataTypeFloat32);
     if (descriptor == NULL) {
         return false;
     }
-    self->matrices[self->matrix_count] = amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")), self->buffer,
-                                                               offset_floats * sizeof(float), descriptor);
+    self->matrices[self->matrix_count] = amps_send_matrix_init(amps_send_alloc(amps_class_named("MPSMatrix")),
+                                                               self->buffer, offset_floats * sizeof(float), descriptor);
     return self->matrices[self->matrix_count++] != NULL;
 }
 
@@ -92,7 +93,8 @@ static uint32_t bit(amps_metal_erratum erratum)
 static uint32_t judge_element(const float *result, size_t row, size_t column)
 {
     const size_t first_row = SLICE / WIDE, first_column = SLICE % WIDE;
-    const bool inside = row >= first_row && row < first_row + SIDE && column >= first_column && column < first_column + SIDE;
+    const bool inside =
+        row >= first_row && row < first_row + SIDE && column >= first_column && column < first_column + SIDE;
     const double got = (double)result[row * WIDE + column];
     if (!inside) {
         return isnan(got) ? 0 : bit(AMPS_METAL_ERRATUM_sliced_result);
@@ -130,11 +132,12 @@ static bool try_product(amps_metal_device *device, uint32_t *shown)
     self.buffer = amps_send_new_buffer(device->device, PRODUCT_FLOATS * sizeof(float), MTLResourceStorageModeShared);
     bool ran = self.buffer != NULL;
     if (ran) {
-        self.kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), device->device, 0, 0,
-                                                    SIDE, SIDE, INNER, 1.0, 0.0);
+        self.kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")),
+                                                    device->device, 0, 0, SIDE, SIDE, INNER, 1.0, 0.0);
         float *const floats = amps_send_contents(self.buffer);
         fill_product(floats);
-        ran = self.kernel != NULL && add_matrix(&self, SIDE, INNER, INNER, 0) && add_matrix(&self, INNER, SIDE, SIDE, RIGHT_AT) &&
+        ran = self.kernel != NULL && add_matrix(&self, SIDE, INNER, INNER, 0) &&
+              add_matrix(&self, INNER, SIDE, SIDE, RIGHT_AT) &&
               add_matrix(&self, SIDE, SIDE, WIDE, RESULT_AT + SLICE) &&
               amps_metal_run(device, "probe", encode_probe, &self) == ANYMPS_OK;
         *shown = ran ? judge_product(floats) : 0;
@@ -166,7 +169,8 @@ static uint32_t judge_softmax(const float *result)
         for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
             const double exact = exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0)) / sum;
             /* kernels.h: (columns/2 + 8)*2^-24, relative. NaN fails the comparison. */
-            if (!(fabs((double)result[row * SOFTMAX_COLUMNS + j] - exact) <= exact * (SOFTMAX_COLUMNS / 2 + 8) * 0x1p-24)) {
+            if (!(fabs((double)result[row * SOFTMAX_COLUMNS + j] - exact) <=
+                  exact * (SOFTMAX_COLUMNS / 2 + 8) * 0x1p-24)) {
                 return bit(AMPS_METAL_ERRATUM_softmax_infinity);
             }
         }

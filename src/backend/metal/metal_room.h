@@ -46,12 +46,12 @@ typedef enum amps_metal_function {
 
 typedef struct amps_metal_device {
     amps_device base;
-    amps_id device;            /* id<MTLDevice>, held */
-    amps_id transfer_queue;    /* for blocking transfers and probes */
-    amps_metal_facts facts;    /* what the errata table asks */
+    amps_id device;         /* id<MTLDevice>, held */
+    amps_id transfer_queue; /* for blocking transfers and probes */
+    amps_metal_facts facts; /* what the errata table asks */
     size_t page_bytes;
     bool unified;
-    pthread_mutex_t lock;      /* guards libraries, pipelines being made, probes */
+    pthread_mutex_t lock;       /* guards libraries, pipelines being made, probes */
     pthread_mutex_t spare_lock; /* guards the spare matrices of all memories (metal_memory.c) */
     amps_id libraries[AMPS_METAL_SHADER_COUNT];
     _Atomic(amps_id) pipelines[AMPS_METAL_FUNCTION_COUNT];
@@ -138,7 +138,7 @@ struct amps_metal_kernel {
     amps_kernel base;
     const amps_metal_op *op;
     const void *desc;
-    bool vendor;                /* MPS runs it, where the operands allow it */
+    bool vendor;                  /* MPS runs it, where the operands allow it */
     amps_metal_function function; /* the own kernel */
     amps_metal_variant first;     /* the MPS object to make at creation; rows 0: none yet */
     /* Makes an MPS kernel object for a variant: +1, NULL if MPS refuses. Vendor only. */
@@ -150,7 +150,8 @@ struct amps_metal_kernel {
 
 anymps_status amps_metal_prepare(amps_device *device, amps_operator op, const void *desc, amps_kernel **kernel);
 void amps_metal_discard(amps_kernel *kernel);
-anymps_status amps_metal_supports(amps_device *device, amps_operator op, const anymps_dtype *dtypes, size_t dtype_count);
+anymps_status amps_metal_supports(amps_device *device, amps_operator op, const anymps_dtype *dtypes,
+                                  size_t dtype_count);
 
 /* What the choice between Apple's kernel and ours depends on. */
 typedef struct amps_metal_question {
@@ -219,8 +220,9 @@ struct amps_metal_plan {
 };
 
 /* Adds a launch of `function` with `groups` threadgroups of `threads`; bind its buffers in order after it. */
-anymps_status amps_metal_add_launch(amps_metal_plan *plan, amps_metal_function function, amps_mtl_size groups, size_t threads,
-                                    const void *params, size_t params_bytes, amps_metal_launch_step **launch);
+anymps_status amps_metal_add_launch(amps_metal_plan *plan, amps_metal_function function, amps_mtl_size groups,
+                                    size_t threads, const void *params, size_t params_bytes,
+                                    amps_metal_launch_step **launch);
 /* Binds the next buffer; a view that is not given is bound to `instead`, whose bytes are then not touched. */
 void amps_metal_bind(amps_metal_launch_step *launch, const amps_view *view, const amps_view *instead);
 
@@ -228,8 +230,10 @@ void amps_metal_bind(amps_metal_launch_step *launch, const amps_view *view, cons
 anymps_status amps_metal_add_mps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_variant *variant,
                                  const amps_metal_mps_step *step);
 /* An MPSMatrix or MPSVector over `count` matrices of a view from matrix `first` on; kept by the plan. */
-anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *matrix);
-anymps_status amps_metal_vector(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count, amps_id *vector);
+anymps_status amps_metal_matrix(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count,
+                                amps_id *matrix);
+anymps_status amps_metal_vector(amps_metal_plan *plan, const amps_view *view, size_t first, size_t count,
+                                amps_id *vector);
 
 /* True if MPS can take `batch` matrices of the view in one object: stacked, not side by side, not shared. */
 bool amps_metal_stacked(const amps_view *view, size_t batch);

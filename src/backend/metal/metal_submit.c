@@ -42,7 +42,8 @@ anymps_status amps_metal_queue_open(amps_device *device, void *native, amps_queu
         status = adopt_queue(self, (amps_id)native, &held);
     } else {
         held = amps_send_new_queue(self->device, MOST_IN_FLIGHT);
-        status = held != NULL ? ANYMPS_OK : amps_fail(ANYMPS_OUT_OF_MEMORY, "queue_create: Metal gives no command queue");
+        status =
+            held != NULL ? ANYMPS_OK : amps_fail(ANYMPS_OUT_OF_MEMORY, "queue_create: Metal gives no command queue");
     }
     amps_apple.objc_autoreleasePoolPop(pool);
     if (status != ANYMPS_OK) {
@@ -103,7 +104,8 @@ static anymps_status encode_steps(const amps_metal_plan *plan, amps_id command_b
         const amps_metal_step *const step = &plan->steps[i];
         if (step->kind == AMPS_METAL_STEP_LAUNCH) {
             encoder = encoder != NULL ? encoder : amps_send_compute_encoder(command_buffer);
-            ANYMPS_FAIL_IF(encoder == NULL, ANYMPS_OUT_OF_MEMORY, "command_buffer_commit: Metal gives no compute encoder");
+            ANYMPS_FAIL_IF(encoder == NULL, ANYMPS_OUT_OF_MEMORY,
+                           "command_buffer_commit: Metal gives no compute encoder");
             encode_launch(encoder, &step->launch, before);
             before = &step->launch;
             continue;
@@ -126,13 +128,10 @@ static anymps_status encode_steps(const amps_metal_plan *plan, amps_id command_b
 static anymps_status status_of_code(amps_nsint code)
 {
     switch (code) {
-    case MTLCommandBufferErrorOutOfMemory:
-        return ANYMPS_OUT_OF_MEMORY;
+    case MTLCommandBufferErrorOutOfMemory: return ANYMPS_OUT_OF_MEMORY;
     case MTLCommandBufferErrorAccessRevoked:
-    case MTLCommandBufferErrorDeviceRemoved:
-        return ANYMPS_DEVICE_LOST;
-    default:
-        return ANYMPS_EXECUTION_FAILED;
+    case MTLCommandBufferErrorDeviceRemoved: return ANYMPS_DEVICE_LOST;
+    default: return ANYMPS_EXECUTION_FAILED;
     }
 }
 
@@ -148,7 +147,8 @@ anymps_status amps_metal_outcome(amps_id command_buffer, const char *what, anymp
     error->backend_code = reason != NULL ? (int64_t)amps_send_error_code(reason) : 0;
     error->status = reason != NULL ? status_of_code(amps_send_error_code(reason)) : ANYMPS_EXECUTION_FAILED;
     (void)snprintf(error->operation, sizeof error->operation, "%s", what);
-    (void)snprintf(error->message, sizeof error->message, "%.40s: Metal reports: %s", what, text[0] != '\0' ? text : "no reason");
+    (void)snprintf(error->message, sizeof error->message, "%.40s: Metal reports: %s", what,
+                   text[0] != '\0' ? text : "no reason");
     return error->status;
 }
 
@@ -192,14 +192,16 @@ static anymps_status take_command_buffer(amps_queue *queue, const amps_submissio
     if (submission->native_target != NULL) {
         *command_buffer = (amps_id)submission->native_target;
         const uint64_t theirs = amps_send_registry_id(amps_send_command_buffer_device(*command_buffer));
-        ANYMPS_FAIL_IF(theirs != amps_send_registry_id(amps_metal_device_of(queue->device)->device), ANYMPS_INVALID_ARGUMENT,
+        ANYMPS_FAIL_IF(theirs != amps_send_registry_id(amps_metal_device_of(queue->device)->device),
+                       ANYMPS_INVALID_ARGUMENT,
                        "command_buffer_commit_native: the MTLCommandBuffer belongs to another device");
-        ANYMPS_FAIL_IF(amps_send_command_status(*command_buffer) >= MTLCommandBufferStatusCommitted, ANYMPS_INVALID_STATE,
-                       "command_buffer_commit_native: the MTLCommandBuffer was committed");
+        ANYMPS_FAIL_IF(amps_send_command_status(*command_buffer) >= MTLCommandBufferStatusCommitted,
+                       ANYMPS_INVALID_STATE, "command_buffer_commit_native: the MTLCommandBuffer was committed");
         return ANYMPS_OK;
     }
     *command_buffer = amps_send_command_buffer((amps_id)queue->native);
-    ANYMPS_FAIL_IF(*command_buffer == NULL, ANYMPS_OUT_OF_MEMORY, "command_buffer_commit: Metal gives no command buffer");
+    ANYMPS_FAIL_IF(*command_buffer == NULL, ANYMPS_OUT_OF_MEMORY,
+                   "command_buffer_commit: Metal gives no command buffer");
     if (submission->label[0] != '\0') {
         const amps_id label = amps_nsstring(submission->label);
         if (label != NULL) {
@@ -233,8 +235,8 @@ anymps_status amps_metal_submit(amps_queue *queue, amps_submission *submission)
     return status;
 }
 
-static anymps_status run_in_pool(amps_metal_device *device, const char *what, bool (*encode)(amps_id command_buffer, void *context),
-                                 void *context)
+static anymps_status run_in_pool(amps_metal_device *device, const char *what,
+                                 bool (*encode)(amps_id command_buffer, void *context), void *context)
 {
     const amps_id command_buffer = amps_send_command_buffer(device->transfer_queue);
     ANYMPS_FAIL_IF(command_buffer == NULL, ANYMPS_OUT_OF_MEMORY, "%s: Metal gives no command buffer", what);
@@ -245,8 +247,8 @@ static anymps_status run_in_pool(amps_metal_device *device, const char *what, bo
     return amps_metal_outcome(command_buffer, what, &error) == ANYMPS_OK ? ANYMPS_OK : amps_fail_again(&error);
 }
 
-anymps_status amps_metal_run(amps_metal_device *device, const char *what, bool (*encode)(amps_id command_buffer, void *context),
-                             void *context)
+anymps_status amps_metal_run(amps_metal_device *device, const char *what,
+                             bool (*encode)(amps_id command_buffer, void *context), void *context)
 {
     void *const pool = amps_apple.objc_autoreleasePoolPush();
     const anymps_status status = run_in_pool(device, what, encode, context);

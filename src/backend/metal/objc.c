@@ -30,15 +30,15 @@ static void (*msg_send_large)(void); /* objc_msgSend_stret on x86-64, objc_msgSe
 /* ---- Selectors and senders -------------------------------------------------------------------- */
 
 static struct {
-#define AMPS_MESSAGE0(owner, kind, result, name, selector) amps_sel name;
+#define AMPS_MESSAGE0(owner, kind, result, name, selector)       amps_sel name;
 #define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector) amps_sel name;
-#define AMPS_MESSAGE1(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE2(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE3(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE4(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE5(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE6(owner, kind, result, name, selector, ...) amps_sel name;
-#define AMPS_MESSAGE8(owner, kind, result, name, selector, ...) amps_sel name;
+#define AMPS_MESSAGE1(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE2(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE3(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE4(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE5(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE6(owner, kind, result, name, selector, ...)  amps_sel name;
+#define AMPS_MESSAGE8(owner, kind, result, name, selector, ...)  amps_sel name;
 #include "messages.def"
 #include "messages_end.h"
 } selectors;
@@ -47,52 +47,51 @@ static struct {
    compilers accept it and only -Wpedantic objects. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
-#define AMPS_MESSAGE0(owner, kind, result, name, selector)                                                  \
-    result amps_send_##name(amps_id self)                                                                   \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel))msg_send)(self, selectors.name);                              \
+#define AMPS_MESSAGE0(owner, kind, result, name, selector)                                                             \
+    result amps_send_##name(amps_id self)                                                                              \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel))msg_send)(self, selectors.name);                                         \
     }
-#define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector)                                            \
-    result amps_send_##name(amps_id self)                                                                   \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel))msg_send_large)(self, selectors.name);                        \
+#define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector)                                                       \
+    result amps_send_##name(amps_id self)                                                                              \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel))msg_send_large)(self, selectors.name);                                   \
     }
-#define AMPS_MESSAGE1(owner, kind, result, name, selector, A)                                               \
-    result amps_send_##name(amps_id self, A a)                                                              \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A))msg_send)(self, selectors.name, a);                        \
+#define AMPS_MESSAGE1(owner, kind, result, name, selector, A)                                                          \
+    result amps_send_##name(amps_id self, A a)                                                                         \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A))msg_send)(self, selectors.name, a);                                   \
     }
-#define AMPS_MESSAGE2(owner, kind, result, name, selector, A, B)                                            \
-    result amps_send_##name(amps_id self, A a, B b)                                                         \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B))msg_send)(self, selectors.name, a, b);                  \
+#define AMPS_MESSAGE2(owner, kind, result, name, selector, A, B)                                                       \
+    result amps_send_##name(amps_id self, A a, B b)                                                                    \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B))msg_send)(self, selectors.name, a, b);                             \
     }
-#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                         \
-    result amps_send_##name(amps_id self, A a, B b, C c)                                                    \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B, C))msg_send)(self, selectors.name, a, b, c);            \
+#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                                    \
+    result amps_send_##name(amps_id self, A a, B b, C c)                                                               \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B, C))msg_send)(self, selectors.name, a, b, c);                       \
     }
-#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                      \
-    result amps_send_##name(amps_id self, A a, B b, C c, D d)                                               \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B, C, D))msg_send)(self, selectors.name, a, b, c, d);      \
+#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                                 \
+    result amps_send_##name(amps_id self, A a, B b, C c, D d)                                                          \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B, C, D))msg_send)(self, selectors.name, a, b, c, d);                 \
     }
-#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                   \
-    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e)                                          \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B, C, D, E))msg_send)(self, selectors.name, a, b, c, d, e); \
+#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                              \
+    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e)                                                     \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B, C, D, E))msg_send)(self, selectors.name, a, b, c, d, e);           \
     }
-#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                \
-    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f)                                     \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B, C, D, E, F))msg_send)(self, selectors.name, a, b, c, d, \
-                                                                          e, f);                            \
+#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                           \
+    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f)                                                \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B, C, D, E, F))msg_send)(self, selectors.name, a, b, c, d, e, f);     \
     }
-#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                          \
-    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f, G g, H h)                           \
-    {                                                                                                       \
-        return ((result(*)(amps_id, amps_sel, A, B, C, D, E, F, G, H))msg_send)(self, selectors.name, a, b, \
-                                                                                c, d, e, f, g, h);          \
+#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                                     \
+    result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f, G g, H h)                                      \
+    {                                                                                                                  \
+        return ((result(*)(amps_id, amps_sel, A, B, C, D, E, F, G, H))msg_send)(self, selectors.name, a, b, c, d, e,   \
+                                                                                f, g, h);                              \
     }
 #include "messages.def"
 #include "messages_end.h"
@@ -101,7 +100,7 @@ static struct {
 /* ---- Type encodings --------------------------------------------------------------------------- */
 
 /* The encoding that Apple's compiler gives a C type of messages.def, normalised as `normalise` does. */
-#define ENCODING(type)                                                                                      \
+#define ENCODING(type)                                                                                                 \
     _Generic((type *)0,                                                                                     \
         void *: "v",                                                                                        \
         amps_id *: "@",                                                                                     \
@@ -133,34 +132,33 @@ typedef struct message_row {
     const char *owner;
     owner_kind kind;
     const char *selector;
-    size_t sender; /* offset in `selectors` */
+    size_t sender;                 /* offset in `selectors` */
     const char *types[MOST_TYPES]; /* result, then arguments; NULL after the last */
 } message_row;
 
 #define ROW(owner, kind, name, selector, ...) {#owner, kind, selector, offsetof_selector(name), {__VA_ARGS__}},
-#define offsetof_selector(name) ((size_t)((const char *)&selectors.name - (const char *)&selectors))
+#define offsetof_selector(name)               ((size_t)((const char *)&selectors.name - (const char *)&selectors))
 
 static const message_row *message_rows(size_t *count)
 {
     static const message_row rows[] = {
-#define AMPS_MESSAGE0(owner, kind, result, name, selector) ROW(owner, kind, name, selector, ENCODING(result))
+#define AMPS_MESSAGE0(owner, kind, result, name, selector)       ROW(owner, kind, name, selector, ENCODING(result))
 #define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector) ROW(owner, kind, name, selector, ENCODING(result))
-#define AMPS_MESSAGE1(owner, kind, result, name, selector, A)                                               \
+#define AMPS_MESSAGE1(owner, kind, result, name, selector, A)                                                          \
     ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A))
-#define AMPS_MESSAGE2(owner, kind, result, name, selector, A, B)                                            \
+#define AMPS_MESSAGE2(owner, kind, result, name, selector, A, B)                                                       \
     ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B))
-#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                         \
+#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                                    \
     ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C))
-#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                      \
+#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                                 \
     ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D))
-#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                   \
-    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D),  \
-        ENCODING(E))
-#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                \
-    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D),  \
+#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                              \
+    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E))
+#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                           \
+    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D),             \
         ENCODING(E), ENCODING(F))
-#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                          \
-    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D),  \
+#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                                     \
+    ROW(owner, kind, name, selector, ENCODING(result), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D),             \
         ENCODING(E), ENCODING(F), ENCODING(G), ENCODING(H))
 #include "messages.def"
 #include "messages_end.h"
@@ -297,7 +295,7 @@ static anymps_status take_functions(void)
 #undef AMPS_FUNCTION
 #undef AMPS_DATA
 #define AMPS_LIBRARY(name, path)
-#define AMPS_FUNCTION(library, result, name, ...)                                                           \
+#define AMPS_FUNCTION(library, result, name, ...)                                                                      \
     ANYMPS_TRY(take(library_##library, #library, #name, &amps_apple.name));
 #define AMPS_DATA(library, name) AMPS_FUNCTION(library, , name, )
 #include "functions.def"

@@ -95,19 +95,19 @@ amps_id amps_class_named(const char *name);
 
 /* ---- Senders: amps_send_<name>(receiver, …), one per line of messages.def ---------------------- */
 
-#define AMPS_MESSAGE0(owner, kind, result, name, selector) result amps_send_##name(amps_id self);
+#define AMPS_MESSAGE0(owner, kind, result, name, selector)       result amps_send_##name(amps_id self);
 #define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector) result amps_send_##name(amps_id self);
-#define AMPS_MESSAGE1(owner, kind, result, name, selector, A) result amps_send_##name(amps_id self, A a);
+#define AMPS_MESSAGE1(owner, kind, result, name, selector, A)    result amps_send_##name(amps_id self, A a);
 #define AMPS_MESSAGE2(owner, kind, result, name, selector, A, B) result amps_send_##name(amps_id self, A a, B b);
-#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                         \
+#define AMPS_MESSAGE3(owner, kind, result, name, selector, A, B, C)                                                    \
     result amps_send_##name(amps_id self, A a, B b, C c);
-#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                      \
+#define AMPS_MESSAGE4(owner, kind, result, name, selector, A, B, C, D)                                                 \
     result amps_send_##name(amps_id self, A a, B b, C c, D d);
-#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                   \
+#define AMPS_MESSAGE5(owner, kind, result, name, selector, A, B, C, D, E)                                              \
     result amps_send_##name(amps_id self, A a, B b, C c, D d, E e);
-#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                \
+#define AMPS_MESSAGE6(owner, kind, result, name, selector, A, B, C, D, E, F)                                           \
     result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f);
-#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                          \
+#define AMPS_MESSAGE8(owner, kind, result, name, selector, A, B, C, D, E, F, G, H)                                     \
     result amps_send_##name(amps_id self, A a, B b, C c, D d, E e, F f, G g, H h);
 #include "messages.def"
 #include "messages_end.h"

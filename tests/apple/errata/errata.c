@@ -14,12 +14,12 @@ static int failures;
 static bool tested[AMPS_METAL_ERRATUM_COUNT];
 
 #define LINE(name) AMPS_METAL_ERRATUM_##name
-#define EXPECT(condition)                                                                                   \
-    do {                                                                                                    \
-        if (!(condition)) {                                                                                 \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                          \
-            failures++;                                                                                     \
-        }                                                                                                   \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
+            failures++;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 static const amps_metal_facts m1 = {.os = 1500, .apple_family = 7}, m3 = {.os = 1500, .apple_family = 9},
@@ -48,7 +48,8 @@ static size_t least(size_t a, size_t b)
 /* The largest piece of the product under the limits. */
 static amps_metal_product largest_piece(const answer *a, size_t rows, size_t columns, size_t interior)
 {
-    return (amps_metal_product){least(rows, a->limits.rows), least(columns, a->limits.columns), least(interior, a->limits.interior), 4, true};
+    return (amps_metal_product){least(rows, a->limits.rows), least(columns, a->limits.columns),
+                                least(interior, a->limits.interior), 4, true};
 }
 
 /* The bounds, written here a second time from the reports. */
@@ -62,7 +63,8 @@ static void test_product_31_bits(void)
     tested[LINE(product_31_bits)] = true;
     /* Metal.jl issue 381: squares of 13,000 are right, of 13,500 wrong: 3 n^2 4 bytes = 2^31 at n = 13,377. */
     EXPECT(ask(&m1, 13376, 13376, 13376, true).hit == AMPS_METAL_ERRATUM_COUNT);
-    static const size_t sizes[][3] = {{13378, 13378, 13378}, {32000, 32000, 32000}, {100, 100000, 20000}, {1000000, 600, 64}, {50, 50, 30000000}};
+    static const size_t sizes[][3] = {
+        {13378, 13378, 13378}, {32000, 32000, 32000}, {100, 100000, 20000}, {1000000, 600, 64}, {50, 50, 30000000}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         const answer a = ask(&m3, m, n, k, true);

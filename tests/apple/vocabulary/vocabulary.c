@@ -61,7 +61,7 @@ static void read_golden(const char *path)
 
 /* ---- Messages --------------------------------------------------------------------------------- */
 
-#define ENCODING(type)                                                                                      \
+#define ENCODING(type)                                                                                                 \
     _Generic((type *)0,                                                                                     \
         void *: "v",                                                                                        \
         amps_id *: "@",                                                                                     \
@@ -117,36 +117,74 @@ typedef struct message_row {
     const char *encodings[MOST_TYPES]; /* by C type */
 } message_row;
 
-#define ROW0(owner, kind, selector, R) {#owner, #kind, selector, {#R}, {ENCODING(R)}}
-#define ROW1(owner, kind, selector, R, A) {#owner, #kind, selector, {#R, #A}, {ENCODING(R), ENCODING(A)}}
-#define ROW2(owner, kind, selector, R, A, B)                                                                \
-    {#owner, #kind, selector, {#R, #A, #B}, {ENCODING(R), ENCODING(A), ENCODING(B)}}
-#define ROW3(owner, kind, selector, R, A, B, C)                                                             \
-    {#owner, #kind, selector, {#R, #A, #B, #C}, {ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C)}}
-#define ROW4(owner, kind, selector, R, A, B, C, D)                                                          \
-    {#owner, #kind, selector, {#R, #A, #B, #C, #D},                                                         \
-     {ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D)}}
-#define ROW5(owner, kind, selector, R, A, B, C, D, E)                                                       \
-    {#owner, #kind, selector, {#R, #A, #B, #C, #D, #E},                                                     \
-     {ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E)}}
-#define ROW6(owner, kind, selector, R, A, B, C, D, E, F)                                                    \
-    {#owner, #kind, selector, {#R, #A, #B, #C, #D, #E, #F},                                                 \
-     {ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E), ENCODING(F)}}
-#define ROW8(owner, kind, selector, R, A, B, C, D, E, F, G, H)                                              \
-    {#owner, #kind, selector, {#R, #A, #B, #C, #D, #E, #F, #G, #H},                                         \
-     {ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E), ENCODING(F), ENCODING(G), \
-      ENCODING(H)}}
+#define ROW0(owner, kind, selector, R)                                                                                 \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R },                                                                                \
+        {                                                                                                              \
+            ENCODING(R)                                                                                                \
+        }                                                                                                              \
+    }
+#define ROW1(owner, kind, selector, R, A)                                                                              \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A },                                                                            \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A)                                                                                   \
+        }                                                                                                              \
+    }
+#define ROW2(owner, kind, selector, R, A, B)                                                                           \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B },                                                                        \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B)                                                                      \
+        }                                                                                                              \
+    }
+#define ROW3(owner, kind, selector, R, A, B, C)                                                                        \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B, #C },                                                                    \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C)                                                         \
+        }                                                                                                              \
+    }
+#define ROW4(owner, kind, selector, R, A, B, C, D)                                                                     \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B, #C, #D },                                                                \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D)                                            \
+        }                                                                                                              \
+    }
+#define ROW5(owner, kind, selector, R, A, B, C, D, E)                                                                  \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B, #C, #D, #E },                                                            \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E)                               \
+        }                                                                                                              \
+    }
+#define ROW6(owner, kind, selector, R, A, B, C, D, E, F)                                                               \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B, #C, #D, #E, #F },                                                        \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E), ENCODING(F)                  \
+        }                                                                                                              \
+    }
+#define ROW8(owner, kind, selector, R, A, B, C, D, E, F, G, H)                                                         \
+    {                                                                                                                  \
+#owner, #kind, selector, {#R, #A, #B, #C, #D, #E, #F, #G, #H },                                                \
+        {                                                                                                              \
+            ENCODING(R), ENCODING(A), ENCODING(B), ENCODING(C), ENCODING(D), ENCODING(E), ENCODING(F), ENCODING(G),    \
+                ENCODING(H)                                                                                            \
+        }                                                                                                              \
+    }
 
 static const message_row messages[] = {
-#define AMPS_MESSAGE0(owner, kind, result, name, selector) ROW0(owner, kind, selector, result),
+#define AMPS_MESSAGE0(owner, kind, result, name, selector)       ROW0(owner, kind, selector, result),
 #define AMPS_MESSAGE_LARGE0(owner, kind, result, name, selector) ROW0(owner, kind, selector, result),
-#define AMPS_MESSAGE1(owner, kind, result, name, selector, ...) ROW1(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE2(owner, kind, result, name, selector, ...) ROW2(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE3(owner, kind, result, name, selector, ...) ROW3(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE4(owner, kind, result, name, selector, ...) ROW4(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE5(owner, kind, result, name, selector, ...) ROW5(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE6(owner, kind, result, name, selector, ...) ROW6(owner, kind, selector, result, __VA_ARGS__),
-#define AMPS_MESSAGE8(owner, kind, result, name, selector, ...) ROW8(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE1(owner, kind, result, name, selector, ...)  ROW1(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE2(owner, kind, result, name, selector, ...)  ROW2(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE3(owner, kind, result, name, selector, ...)  ROW3(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE4(owner, kind, result, name, selector, ...)  ROW4(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE5(owner, kind, result, name, selector, ...)  ROW5(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE6(owner, kind, result, name, selector, ...)  ROW6(owner, kind, selector, result, __VA_ARGS__),
+#define AMPS_MESSAGE8(owner, kind, result, name, selector, ...)  ROW8(owner, kind, selector, result, __VA_ARGS__),
 #include "backend/metal/messages.def"
 #include "backend/metal/messages_end.h"
 };
@@ -207,8 +245,8 @@ static bool message_right(const message_row *row, bool loud)
         encode(row, cpu, true, compiled);
         const bool same = strcmp(named, declared) == 0 && (cpu != THIS_CPU || strcmp(compiled, declared) == 0);
         if (!same && loud) {
-            printf("%s %s on %s: declared %s, by name %s, compiled %s\n", row->owner, row->selector, cpu == ARM64 ? "arm64" : "x86_64",
-                   declared, named, compiled);
+            printf("%s %s on %s: declared %s, by name %s, compiled %s\n", row->owner, row->selector,
+                   cpu == ARM64 ? "arm64" : "x86_64", declared, named, compiled);
         }
         right = right && same;
     }
@@ -280,15 +318,16 @@ static bool value_right(const value_row *row, bool loud)
 /* ---- Mistakes that must be found -------------------------------------------------------------- */
 
 static const message_row wrong_messages[] = {
-    ROW2(MTLDevice, PROTOCOL, "newBufferWithLenght:options:", amps_id, amps_nsuint, amps_nsuint),  /* misspelt */
-    ROW2(MTLDevice, CLASS, "newBufferWithLength:options:", amps_id, amps_nsuint, amps_nsuint),     /* + for - */
-    ROW2(MTLDevice, PROTOCOL, "newBufferWithLength:options:", amps_id, int32_t, amps_nsuint),      /* int for NSUInteger */
-    ROW1(MPSMatrixNeuron, INSTANCE, "setAlpha:", void, float),                                     /* float for double */
-    ROW1(MTLCompileOptions, INSTANCE, "setFastMathEnabled:", void, int32_t),                       /* int for BOOL */
-    ROW0(MTLCommandBuffer, PROTOCOL, "GPUStartTime", float),                                       /* result */
-    ROW0(NSProcessInfo, INSTANCE, "operatingSystemVersion", amps_mtl_size),                        /* signedness */
-    ROW2(MTLCommandBuffer, PROTOCOL, "addCompletedHandler:", void, amps_block *, amps_id),         /* one too many */
-    ROW4(MPSMatrixNeuron, INSTANCE, "setNeuronType:parameterA:parameterB:parameterC:", void, int32_t, double, float, float)};
+    ROW2(MTLDevice, PROTOCOL, "newBufferWithLenght:options:", amps_id, amps_nsuint, amps_nsuint), /* misspelt */
+    ROW2(MTLDevice, CLASS, "newBufferWithLength:options:", amps_id, amps_nsuint, amps_nsuint),    /* + for - */
+    ROW2(MTLDevice, PROTOCOL, "newBufferWithLength:options:", amps_id, int32_t, amps_nsuint), /* int for NSUInteger */
+    ROW1(MPSMatrixNeuron, INSTANCE, "setAlpha:", void, float),                                /* float for double */
+    ROW1(MTLCompileOptions, INSTANCE, "setFastMathEnabled:", void, int32_t),                  /* int for BOOL */
+    ROW0(MTLCommandBuffer, PROTOCOL, "GPUStartTime", float),                                  /* result */
+    ROW0(NSProcessInfo, INSTANCE, "operatingSystemVersion", amps_mtl_size),                   /* signedness */
+    ROW2(MTLCommandBuffer, PROTOCOL, "addCompletedHandler:", void, amps_block *, amps_id),    /* one too many */
+    ROW4(MPSMatrixNeuron, INSTANCE, "setNeuronType:parameterA:parameterB:parameterC:", void, int32_t, double, float,
+         float)};
 
 static const value_row wrong_values[] = {{"MPSDataTypeFloat32", ANYMPS_DTYPE_F16}, {"MTLStorageModePrivat", 2}};
 

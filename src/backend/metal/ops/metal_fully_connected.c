@@ -35,14 +35,15 @@ static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *v
     if (variant->class == AMPS_METAL_MAIN_CLASS) {
         return make_direct(kernel, variant);
     }
-    return amps_metal_multiplication(amps_metal_device_of(kernel->base.device), variant, false, desc->transpose_weights, desc->alpha,
-                                     desc->options);
+    return amps_metal_multiplication(amps_metal_device_of(kernel->base.device), variant, false, desc->transpose_weights,
+                                     desc->alpha, desc->options);
 }
 
 /* Why MPSMatrixFullyConnected cannot do it alone; NULL: it can. */
 static const char *direct_avoid(const anymps_fully_connected_desc *desc)
 {
-    return desc->transpose_weights ? "MPS takes weights as inputs by outputs only" : amps_metal_neuron_avoid(desc->neuron);
+    return desc->transpose_weights ? "MPS takes weights as inputs by outputs only"
+                                   : amps_metal_neuron_avoid(desc->neuron);
 }
 
 static size_t known(size_t size)
@@ -57,7 +58,8 @@ static anymps_status prepare(amps_metal_device *device, amps_metal_kernel *kerne
     amps_metal_question question = {.op = AMPS_OP_fully_connected,
                                     .types = {desc->dtype, desc->dtype, desc->dtype},
                                     .algorithm = desc->algorithm,
-                                    .vendor_name = avoid == NULL ? "MPSMatrixFullyConnected" : "MPSMatrixMultiplication, own neuron"};
+                                    .vendor_name = avoid == NULL ? "MPSMatrixFullyConnected"
+                                                                 : "MPSMatrixMultiplication, own neuron"};
     const amps_metal_product product =
         amps_metal_product_of(known(desc->rows), known(desc->outputs), known(desc->inputs), question.types);
     const char *note;
@@ -94,7 +96,8 @@ static anymps_status add_direct(amps_metal_plan *plan, const amps_kernel *kernel
 }
 
 /* The product by MPS, then f(1*product + bias) in place. */
-static anymps_status add_two_steps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm, bool *done)
+static anymps_status add_two_steps(amps_metal_plan *plan, const amps_kernel *kernel, const amps_metal_gemm *gemm,
+                                   bool *done)
 {
     ANYMPS_TRY(amps_metal_gemm_mps(plan, kernel, gemm, done));
     if (!*done || (gemm->neuron == ANYMPS_NEURON_NONE && gemm->bias->memory == NULL)) {
@@ -112,7 +115,8 @@ static bool direct_allowed(const amps_metal_device *device, const amps_metal_gem
     amps_metal_limits limits;
     amps_metal_erratum hit;
     return amps_metal_errata_product(&device->facts, &product, &limits, &hit) && hit == AMPS_METAL_ERRATUM_COUNT &&
-           amps_metal_rows_allowed(device, gemm->left, gemm->result) && amps_metal_rows_allowed(device, gemm->right, gemm->result);
+           amps_metal_rows_allowed(device, gemm->left, gemm->result) &&
+           amps_metal_rows_allowed(device, gemm->right, gemm->result);
 }
 
 static anymps_status add_steps(amps_metal_plan *plan, const amps_metal_kernel *kernel, const amps_metal_gemm *gemm)

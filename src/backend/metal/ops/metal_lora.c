@@ -65,8 +65,8 @@ static anymps_status plan(amps_metal_plan *plan, const amps_record *record)
                                                                            : AMPS_METAL_lora_bf16;
     amps_metal_launch_step *launch;
     ANYMPS_TRY(amps_metal_add_launch(plan, function,
-                                     (amps_mtl_size){(params.outputs + 63) / 64, (params.rows + 3) / 4, record->batch}, 256, &params,
-                                     sizeof params, &launch));
+                                     (amps_mtl_size){(params.outputs + 63) / 64, (params.rows + 3) / 4, record->batch},
+                                     256, &params, sizeof params, &launch));
     for (size_t i = 0; i < record->operand_count; i++) {
         amps_metal_bind(launch, &views[i], &views[RESULT]);
     }

@@ -8,8 +8,8 @@
 static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *variant)
 {
     const anymps_matmul_desc *const desc = kernel->desc;
-    return amps_metal_multiplication(amps_metal_device_of(kernel->base.device), variant, desc->transpose_left, desc->transpose_right,
-                                     desc->alpha, desc->options);
+    return amps_metal_multiplication(amps_metal_device_of(kernel->base.device), variant, desc->transpose_left,
+                                     desc->transpose_right, desc->alpha, desc->options);
 }
 
 static anymps_status prepare(amps_metal_device *device, amps_metal_kernel *kernel)

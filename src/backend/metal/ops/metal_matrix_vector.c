@@ -8,9 +8,10 @@
 static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *variant)
 {
     const anymps_matrix_vector_desc *const desc = kernel->desc;
-    const amps_id object = amps_send_vector_multiplication_init(
-        amps_send_alloc(amps_class_named("MPSMatrixVectorMultiplication")), amps_metal_device_of(kernel->base.device)->device,
-        desc->transpose ? 1 : 0, variant->rows, variant->interior, desc->alpha, variant->beta);
+    const amps_id object =
+        amps_send_vector_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixVectorMultiplication")),
+                                             amps_metal_device_of(kernel->base.device)->device, desc->transpose ? 1 : 0,
+                                             variant->rows, variant->interior, desc->alpha, variant->beta);
     if (object != NULL && (desc->options & ANYMPS_ALLOW_REDUCED_PRECISION) != 0) {
         amps_send_set_options(object, MPSKernelOptionsAllowReducedPrecision);
     }

@@ -20,8 +20,8 @@ const char *amps_metal_neuron_avoid(anymps_neuron_type neuron)
 static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *variant)
 {
     const anymps_neuron_desc *const desc = kernel->desc;
-    const amps_id object =
-        amps_send_neuron_init(amps_send_alloc(amps_class_named("MPSMatrixNeuron")), amps_metal_device_of(kernel->base.device)->device);
+    const amps_id object = amps_send_neuron_init(amps_send_alloc(amps_class_named("MPSMatrixNeuron")),
+                                                 amps_metal_device_of(kernel->base.device)->device);
     if (object != NULL) {
         amps_send_neuron_set_type(object, (int32_t)desc->neuron, desc->a, desc->b, desc->c);
         amps_send_neuron_set_alpha(object, desc->alpha);
@@ -54,8 +54,9 @@ typedef struct neuron_params {
 } neuron_params;
 _Static_assert(sizeof(neuron_params) <= AMPS_METAL_MAX_PARAMS, "parameters must fit a step");
 
-anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_activation *activation, const amps_view *source,
-                                    const amps_view *bias, const amps_view *prelu, const amps_view *result, size_t batch)
+anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_activation *activation,
+                                    const amps_view *source, const amps_view *bias, const amps_view *prelu,
+                                    const amps_view *result, size_t batch)
 {
     const size_t element = amps_metal_element(source);
     const neuron_params params = {.source_row = source->row_bytes / element,
@@ -75,7 +76,8 @@ anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_acti
                                          : source->dtype == ANYMPS_DTYPE_F16 ? AMPS_METAL_neuron_f16
                                                                              : AMPS_METAL_neuron_bf16;
     amps_metal_launch_step *launch;
-    ANYMPS_TRY(amps_metal_add_launch(plan, function, (amps_mtl_size){(source->columns + 255) / 256, source->rows, batch}, 256, &params,
+    ANYMPS_TRY(amps_metal_add_launch(plan, function,
+                                     (amps_mtl_size){(source->columns + 255) / 256, source->rows, batch}, 256, &params,
                                      sizeof params, &launch));
     amps_metal_bind(launch, source, result);
     amps_metal_bind(launch, bias, result);
@@ -94,7 +96,8 @@ static void encode(amps_id object, amps_id command_buffer, const amps_id *operan
 /* Matrices [first, first + count) through MPS; with a bias one at a time, since its batch rule is not told. */
 static anymps_status add_mps(amps_metal_plan *plan, const amps_record *record, size_t first, size_t count)
 {
-    const amps_view *const source = &record->operands[0], *const bias = &record->operands[1], *const result = &record->operands[3];
+    const amps_view *const source = &record->operands[0], *const bias = &record->operands[1],
+                           *const result = &record->operands[3];
     const amps_metal_variant variant = {.rows = source->rows, .columns = source->columns};
     amps_metal_mps_step step = {.encode = encode, .set_batch = amps_send_unary_set_batch, .batch = count};
     ANYMPS_TRY(amps_metal_matrix(plan, source, first, count, &step.operands[0]));
@@ -109,7 +112,8 @@ static anymps_status plan(amps_metal_plan *plan, const amps_record *record)
 {
     const anymps_neuron_desc *const desc = record->desc;
     const amps_metal_kernel *const kernel = (const amps_metal_kernel *)(const void *)record->kernel;
-    const amps_view *const source = &record->operands[0], *const bias = &record->operands[1], *const result = &record->operands[3];
+    const amps_view *const source = &record->operands[0], *const bias = &record->operands[1],
+                           *const result = &record->operands[3];
     if (source->rows == 0 || source->columns == 0) {
         return ANYMPS_OK;
     }
@@ -117,7 +121,8 @@ static anymps_status plan(amps_metal_plan *plan, const amps_record *record)
         const amps_metal_activation activation = {desc->neuron, desc->a, desc->b, desc->c, desc->alpha};
         return amps_metal_neuron_own(plan, &activation, source, bias, &record->operands[2], result, record->batch);
     }
-    const bool stacked = bias->memory == NULL && amps_metal_stacked(source, record->batch) && amps_metal_stacked(result, record->batch);
+    const bool stacked =
+        bias->memory == NULL && amps_metal_stacked(source, record->batch) && amps_metal_stacked(result, record->batch);
     const size_t most = stacked ? record->batch : 1;
     for (size_t first = 0; first < record->batch; first += most) {
         ANYMPS_TRY(add_mps(plan, record, first, most));

@@ -16,7 +16,8 @@ typedef struct amps_metal_activation {
 const char *amps_metal_neuron_avoid(anymps_neuron_type neuron);
 
 /* Adds one launch of our kernel; bias and prelu may be not given; result may be the source's very view. */
-anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_activation *activation, const amps_view *source,
-                                    const amps_view *bias, const amps_view *prelu, const amps_view *result, size_t batch);
+anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_activation *activation,
+                                    const amps_view *source, const amps_view *bias, const amps_view *prelu,
+                                    const amps_view *result, size_t batch);
 
 #endif /* AMPS_METAL_NEURON_H */

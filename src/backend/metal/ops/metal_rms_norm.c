@@ -10,7 +10,8 @@ enum { SOURCE, RESIDUAL, WEIGHT, BIAS, RESULT };
 anymps_status amps_metal_norm_prepare(amps_metal_kernel *kernel, amps_operator op)
 {
     const anymps_norm_desc *const desc = kernel->desc;
-    const amps_metal_question question = {.op = op, .types = {desc->dtype, desc->dtype, desc->dtype}, .algorithm = desc->algorithm};
+    const amps_metal_question question = {
+        .op = op, .types = {desc->dtype, desc->dtype, desc->dtype}, .algorithm = desc->algorithm};
     return amps_metal_choose(kernel, &question, NULL);
 }
 
@@ -49,8 +50,8 @@ anymps_status amps_metal_norm_plan(amps_metal_plan *plan, const amps_record *rec
                                          : desc->dtype == ANYMPS_DTYPE_F16 ? AMPS_METAL_norm_f16
                                                                            : AMPS_METAL_norm_bf16;
     amps_metal_launch_step *launch;
-    ANYMPS_TRY(amps_metal_add_launch(plan, function, (amps_mtl_size){views[SOURCE].rows, record->batch, 1}, 256, &params, sizeof params,
-                                     &launch));
+    ANYMPS_TRY(amps_metal_add_launch(plan, function, (amps_mtl_size){views[SOURCE].rows, record->batch, 1}, 256,
+                                     &params, sizeof params, &launch));
     for (size_t i = 0; i < record->operand_count; i++) {
         amps_metal_bind(launch, &views[i], &views[RESULT]);
     }

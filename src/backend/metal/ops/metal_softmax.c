@@ -8,7 +8,8 @@
 
 static amps_id make_object(const amps_metal_kernel *kernel, const amps_metal_variant *variant, const char *class)
 {
-    const amps_id object = amps_send_softmax_init(amps_send_alloc(amps_class_named(class)), amps_metal_device_of(kernel->base.device)->device);
+    const amps_id object = amps_send_softmax_init(amps_send_alloc(amps_class_named(class)),
+                                                  amps_metal_device_of(kernel->base.device)->device);
     if (object != NULL) {
         amps_send_softmax_set_rows(object, variant->rows);
         amps_send_softmax_set_columns(object, variant->columns);
@@ -69,7 +70,8 @@ static anymps_status own(amps_metal_plan *plan, const amps_record *record, bool 
                                          : source->dtype == ANYMPS_DTYPE_F16 ? AMPS_METAL_softmax_f16
                                                                              : AMPS_METAL_softmax_bf16;
     amps_metal_launch_step *launch;
-    ANYMPS_TRY(amps_metal_add_launch(plan, function, (amps_mtl_size){source->rows, record->batch, 1}, 256, &params, sizeof params, &launch));
+    ANYMPS_TRY(amps_metal_add_launch(plan, function, (amps_mtl_size){source->rows, record->batch, 1}, 256, &params,
+                                     sizeof params, &launch));
     amps_metal_bind(launch, source, result);
     amps_metal_bind(launch, result, result);
     return ANYMPS_OK;
