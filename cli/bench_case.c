@@ -104,7 +104,7 @@ bool bench_case_run(const case_spec *spec, anymps_device *device, const peers *o
     peer_product product = {0};
     *result = (bench_result){0};
     bool good = case_make(spec, device, &j) && job_measure(&j, NULL, &sizes) && make_samples(&s, &block);
-    if (good && job_prepare(&j) != ANYMPS_OK) {
+    if (good && (job_move_to_device(&j) != ANYMPS_OK || job_prepare(&j) != ANYMPS_OK)) {
         cli_library_error("bench");
         good = false;
     }

@@ -86,7 +86,7 @@ static bool operands_through_files(job *j, const char *folder)
 static bool run_library(job *j, demo_times *times)
 {
     double encode[RUNS] = {0}, device[RUNS] = {0}, round_trip[RUNS] = {0};
-    bool good = job_prepare(j) == ANYMPS_OK;
+    bool good = job_move_to_device(j) == ANYMPS_OK && job_prepare(j) == ANYMPS_OK;
     for (size_t i = 0; good && i < RUNS; i++) {
         anymps_timings t = ANYMPS_TIMINGS_INIT;
         good = anymps_command_buffer_reset(j->command_buffer) == ANYMPS_OK && job_encode(j) == ANYMPS_OK &&

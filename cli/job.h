@@ -90,6 +90,10 @@ anymps_matrix_desc job_result_desc(job_operator op, const job_sizes *sizes, anym
 anymps_dtype job_slot_dtype(const job *j, size_t slot);
 size_t job_result_slot(const job *j);
 
+/* Moves the operands into the device's own memory where it has one: kernels are timed there, and the way there is not.
+   On failure the operands are as they were, or moved in part. */
+anymps_status job_move_to_device(job *j);
+
 /* Makes kernel, queue and command buffer, timings on, nothing encoded. The status is the library's. */
 anymps_status job_prepare(job *j);
 

@@ -127,6 +127,76 @@ static anymps_status create_kernel(job *j, const job_sizes *s)
     return ANYMPS_INVALID_ARGUMENT;
 }
 
+/* ---- Memory ----------------------------------------------------------------------------------- */
+
+/* A buffer of the device's own memory with `needed` bytes of another from `offset` on. */
+static anymps_status make_private(anymps_device *device, const anymps_buffer *from, size_t offset, size_t needed,
+                                  anymps_buffer **copy)
+{
+    anymps_status status = anymps_buffer_create(device, needed, ANYMPS_STORAGE_PRIVATE, copy);
+    return status == ANYMPS_OK ? anymps_buffer_copy(*copy, 0, from, offset, needed) : status;
+}
+
+static anymps_status move_matrix(anymps_device *device, anymps_matrix **matrix)
+{
+    anymps_matrix_desc desc = anymps_matrix_get_desc(*matrix);
+    anymps_buffer *copy = NULL;
+    anymps_matrix *moved = NULL;
+    size_t needed = 0;
+    anymps_status status = anymps_matrix_desc_resolve(&desc, &needed);
+    if (status != ANYMPS_OK || needed == 0) {
+        return status;
+    }
+    status = make_private(device, anymps_matrix_buffer(*matrix), anymps_matrix_offset_bytes(*matrix), needed, &copy);
+    if (status == ANYMPS_OK) {
+        status = anymps_matrix_create(copy, 0, &desc, &moved);
+    }
+    if (status == ANYMPS_OK) {
+        anymps_matrix_release(*matrix);
+        *matrix = moved;
+    }
+    anymps_buffer_release(copy); /* the matrix keeps it */
+    return status;
+}
+
+static anymps_status move_vector(anymps_device *device, anymps_vector **vector)
+{
+    anymps_vector_desc desc = anymps_vector_get_desc(*vector);
+    anymps_buffer *copy = NULL;
+    anymps_vector *moved = NULL;
+    size_t needed = 0;
+    anymps_status status = anymps_vector_desc_resolve(&desc, &needed);
+    if (status != ANYMPS_OK || needed == 0) {
+        return status;
+    }
+    status = make_private(device, anymps_vector_buffer(*vector), anymps_vector_offset_bytes(*vector), needed, &copy);
+    if (status == ANYMPS_OK) {
+        status = anymps_vector_create(copy, 0, &desc, &moved);
+    }
+    if (status == ANYMPS_OK) {
+        anymps_vector_release(*vector);
+        *vector = moved;
+    }
+    anymps_buffer_release(copy); /* the vector keeps it */
+    return status;
+}
+
+anymps_status job_move_to_device(job *j)
+{
+    anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
+    anymps_status status = anymps_device_get_properties(j->device, &properties);
+    for (size_t slot = 0; status == ANYMPS_OK && !properties.unified_memory && slot < JOB_SLOTS; slot++) {
+        if (j->slot[slot].matrix != NULL) {
+            status = move_matrix(j->device, &j->slot[slot].matrix);
+        } else if (j->slot[slot].vector != NULL) {
+            status = move_vector(j->device, &j->slot[slot].vector);
+        }
+    }
+    return status;
+}
+
+/* ---- Prepare ---------------------------------------------------------------------------------- */
+
 anymps_status job_prepare(job *j)
 {
     job_sizes sizes;

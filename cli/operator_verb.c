@@ -238,7 +238,8 @@ static bool run_and_check(const operator_request *r, job *j, operator_outcome *o
     if (r->check && !oracle_read(j, &inputs)) {
         return false;
     }
-    bool good = job_prepare(j) == ANYMPS_OK && run_repeatedly(r, j, &outcome->timings);
+    bool good =
+        job_move_to_device(j) == ANYMPS_OK && job_prepare(j) == ANYMPS_OK && run_repeatedly(r, j, &outcome->timings);
     if (!good) {
         report_failure(r);
     } else if (r->check) {

@@ -85,7 +85,8 @@ static bool measure_device_matmul(peaks *p)
     anymps_timings timings;
     spec.sizes = (job_sizes){DEVICE_MATMUL, DEVICE_MATMUL, DEVICE_MATMUL, 0, 1};
     spec.types = case_types_at(JOB_MATMUL, 0);
-    bool good = case_make(&spec, p->device, &j) && job_prepare(&j) == ANYMPS_OK && job_encode(&j) == ANYMPS_OK;
+    bool good = case_make(&spec, p->device, &j) && job_move_to_device(&j) == ANYMPS_OK &&
+                job_prepare(&j) == ANYMPS_OK && job_encode(&j) == ANYMPS_OK;
     for (int attempt = 0; good && attempt < COPY_ATTEMPTS; attempt++) {
         good = job_run(&j, &timings) == ANYMPS_OK;
         double time = (double)(timings.device_ns > 0 ? timings.device_ns : timings.round_trip_ns);
