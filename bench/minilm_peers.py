@@ -150,7 +150,7 @@ def main():
     many = [" ".join(WORDS[(i + 7 * k) % len(WORDS)] for k in range(30)) for i in range(100)]
     lengths = {len(e.ids) for e in torch_peer.tokenizer.encode_batch([SHORT])}, {len(e.ids) for e in torch_peer.tokenizer.encode_batch(many)}
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, tokens per sentence {lengths}")
-    for what, texts, rounds in [("1 sentence of 16 tokens", [SHORT], 25), ("100 sentences of 32 tokens", many, 9)]:
+    for what, texts, rounds in [("1 sentence of 16 tokens", [SHORT], 15), ("100 sentences of 32 tokens", many, 5)]:
         times = measure(peers, texts, rounds)
         clock, cpu = times["anymps"]
         for name, (ms, cpu_ms) in times.items():
