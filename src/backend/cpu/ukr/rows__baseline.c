@@ -89,22 +89,97 @@ static inline VF v_mul_error(VF a, VF b, VF p)
 
 #include "backend/cpu/ukr/rows_template.h"
 
+static inline __m128i choose(__m128i mask, __m128i yes, __m128i no)
+{
+    return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
+}
+
+/* Four f16 in 32-bit lanes to f32, as amps_f32_of_f16 has it with every case computed and one chosen. A
+   subnormal is magnitude * 2^-24, exactly; a normal number is rebiased by 127 - 15. */
+static inline VF widen(__m128i half)
+{
+    const __m128i sign = _mm_slli_epi32(_mm_and_si128(half, _mm_set1_epi32(0x8000)), 16);
+    const __m128i magnitude = _mm_and_si128(half, _mm_set1_epi32(0x7fff));
+    const __m128i shifted = _mm_slli_epi32(magnitude, 13);
+    const __m128i is_nan = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7c00));
+    const __m128i quiet = _mm_and_si128(is_nan, _mm_set1_epi32(0x400000));
+    const __m128i special = _mm_or_si128(_mm_or_si128(shifted, quiet), _mm_set1_epi32(0x7f800000));
+    const __m128i subnormal = _mm_castps_si128(_mm_mul_ps(_mm_cvtepi32_ps(magnitude), _mm_set1_ps(0x1p-24f)));
+    const __m128i normal = _mm_add_epi32(shifted, _mm_set1_epi32(0x38000000));
+    const __m128i finite = choose(_mm_cmplt_epi32(magnitude, _mm_set1_epi32(0x400)), subnormal, normal);
+    const __m128i is_special = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7bff));
+    return _mm_castsi128_ps(_mm_or_si128(sign, choose(is_special, special, finite)));
+}
+
+/* Four f32 to f16 in 32-bit lanes, as amps_f16_of_f32 has it: adding 0.5 rounds what becomes subnormal, since
+   the sum's last bit is 2^-24. */
+static inline __m128i narrow(VF v)
+{
+    const __m128i bits = _mm_castps_si128(v);
+    const __m128i sign = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(0x8000));
+    const __m128i magnitude = _mm_and_si128(bits, _mm_set1_epi32(0x7fffffff));
+    const __m128i fraction = _mm_and_si128(_mm_srli_epi32(magnitude, 13), _mm_set1_epi32(0x3ff));
+    const __m128i is_nan = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7f800000));
+    const __m128i nan_bits = _mm_and_si128(is_nan, _mm_or_si128(fraction, _mm_set1_epi32(0x200)));
+    const __m128i beyond = _mm_or_si128(_mm_set1_epi32(0x7c00), nan_bits);
+    const VF lifted = _mm_add_ps(_mm_castsi128_ps(magnitude), _mm_set1_ps(0.5f));
+    const __m128i subnormal = _mm_sub_epi32(_mm_castps_si128(lifted), _mm_set1_epi32(0x3f000000));
+    const __m128i even = _mm_and_si128(_mm_srli_epi32(magnitude, 13), _mm_set1_epi32(1));
+    const __m128i rebiased = _mm_sub_epi32(magnitude, _mm_set1_epi32(0x38000000 - 0xfff));
+    const __m128i normal = _mm_srli_epi32(_mm_add_epi32(rebiased, even), 13);
+    const __m128i finite = choose(_mm_cmplt_epi32(magnitude, _mm_set1_epi32(0x38800000)), subnormal, normal);
+    const __m128i is_beyond = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x477fefff));
+    return _mm_or_si128(sign, choose(is_beyond, beyond, finite));
+}
+
+static inline void widen_eight(const void *x, float *y)
+{
+    const __m128i half = _mm_loadu_si128((const __m128i *)x);
+    v_store(y, widen(_mm_unpacklo_epi16(half, _mm_setzero_si128())));
+    v_store(y + 4, widen(_mm_unpackhi_epi16(half, _mm_setzero_si128())));
+}
+
 static void f16_to_f32(const void *x, float *y, size_t n)
 {
     const unsigned char *const from = x;
-    for (size_t j = 0; j < n; j++) {
-        uint16_t bits;
-        __builtin_memcpy(&bits, from + 2 * j, sizeof bits);
-        y[j] = amps_f32_of_f16(bits);
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        widen_eight(from + 2 * j, y + j);
     }
+    if (j < n) {
+        uint16_t eight[8] = {0};
+        float wide[8];
+        __builtin_memcpy(eight, from + 2 * j, 2 * (n - j));
+        widen_eight(eight, wide);
+        __builtin_memcpy(y + j, wide, sizeof(float) * (n - j));
+    }
+}
+
+/* The pack saturates signed numbers, so each half is first spread from its sign bit. */
+static inline __m128i spread(__m128i half)
+{
+    return _mm_srai_epi32(_mm_slli_epi32(half, 16), 16);
+}
+
+static inline void narrow_eight(const float *x, void *y)
+{
+    const __m128i half = _mm_packs_epi32(spread(narrow(v_load(x))), spread(narrow(v_load(x + 4))));
+    _mm_storeu_si128((__m128i *)y, half);
 }
 
 static void f32_to_f16(const float *x, void *y, size_t n)
 {
     unsigned char *const to = y;
-    for (size_t j = 0; j < n; j++) {
-        const uint16_t bits = amps_f16_of_f32(x[j]);
-        __builtin_memcpy(to + 2 * j, &bits, sizeof bits);
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        narrow_eight(x + j, to + 2 * j);
+    }
+    if (j < n) {
+        float wide[8] = {0};
+        uint16_t eight[8];
+        __builtin_memcpy(wide, x + j, sizeof(float) * (n - j));
+        narrow_eight(wide, eight);
+        __builtin_memcpy(to + 2 * j, eight, 2 * (n - j));
     }
 }
 
