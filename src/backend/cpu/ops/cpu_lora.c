@@ -13,6 +13,9 @@
 #include "backend/cpu/cpu_rows.h"
 #include "base/checked.h"
 
+/* The products' own scratch starts on a page, as gemm.h asks. */
+enum { PAGE_BYTES = 4096 };
+
 typedef struct job {
     const amps_cpu_device *device;
     const amps_record *record;
@@ -96,7 +99,7 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
         return false;
     }
     return amps_add(self.inner_bytes, self.wide_bytes, bytes) &&
-           amps_add(*bytes, 4096, bytes) && /* so that the products' own part starts on a page */
+           amps_add(*bytes, PAGE_BYTES, bytes) &&
            amps_add(*bytes, amps_max(inner, amps_max(base, outer)), bytes);
 }
 
@@ -131,7 +134,7 @@ static void run(const amps_cpu_device *device, const amps_record *record, void *
         return; /* sizes were checked by `scratch` */
     }
     const size_t own = self.inner_bytes + self.wide_bytes;
-    unsigned char *const rest = start + (own + 4095) / 4096 * 4096;
+    unsigned char *const rest = start + (own + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     self.inner.c = start;
     self.outer.a = start;
     if (self.wide) {

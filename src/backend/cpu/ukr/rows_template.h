@@ -16,7 +16,8 @@
  *     f16_to_f32, f32_to_f16, ISA_NAME
  *
  * Every loop has whole vectors first and one partial vector last, so that an element's result depends on
- * the row alone. Kernels of one row may exceed the house's length; each is one pass after another.
+ * the row alone. The file is longer than 600 lines because all of them share the vector and the exponential,
+ * and the including file must see them at once.
  */
 #ifndef AMPS_ROWS_TEMPLATE_H
 #define AMPS_ROWS_TEMPLATE_H
