@@ -18,6 +18,7 @@ enum {
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
     INTERIOR_BLOCK = 512,
     COLUMN_BLOCK = 2048,
+    SHORT_INTERIOR = 32,
     ROW_CHUNK = 2048         /* columns whose sums stay in L1 while B streams past */
 };
 
@@ -186,7 +187,8 @@ static void block(amps_gemm_job *job)
     const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32;
     const bool low = args->m <= 2 * ukr->rows[ukr->wide - 1];
     job->pack_b = !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
-    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 || args->n > 8 * ukr->wide * ukr->lanes;
+    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 ||
+                  (args->k > SHORT_INTERIOR && args->n > 8 * ukr->wide * ukr->lanes);
 }
 
 static void block_task(amps_gemm_job *job)
@@ -209,6 +211,9 @@ static void block_task(amps_gemm_job *job)
     job->mc = job->f32 && !job->pack_a ? m : amps_min(job->f32 ? mc : 16 * rows, divide_up(m, rows) * rows);
     const size_t nc = (job->f32 ? COLUMN_BLOCK   : 512) / width * width;
     job->nc = job->f32 && !job->pack_b ? n : amps_min(nc, divide_up(n, width) * width);
+    if (args->k <= SHORT_INTERIOR) {
+        job->mc = rows; /* C decides: it is written row by row, not strip by strip */
+    }
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
     job->b_floats = job->pack_b ? job->nc * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
