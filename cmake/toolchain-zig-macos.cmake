@@ -8,6 +8,7 @@ set(CMAKE_C_COMPILER ${ZIG_WRAPPERS}/cc)
 set(CMAKE_AR ${ZIG_WRAPPERS}/ar)
 set(CMAKE_C_COMPILER_AR ${ZIG_WRAPPERS}/ar)
 set(CMAKE_RANLIB /bin/true)
+set(CMAKE_SHARED_LIBRARY_RUNTIME_C_FLAG "-Wl,-rpath,") # CMake asks Xcode for it, and there is none
 set(CMAKE_INSTALL_NAME_TOOL /bin/true)
 set(CMAKE_OSX_SYSROOT "")
 set(CMAKE_OSX_DEPLOYMENT_TARGET "")

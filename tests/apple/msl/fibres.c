@@ -224,20 +224,38 @@ static bool pass_barrier(scheduler *s)
     return true;
 }
 
+/* Takes up every fibre of [from, end) that can go on, in the launch's order. */
+static void run_ready(scheduler *s, unsigned from, unsigned end)
+{
+    for (unsigned i = 0; i < s->count && !s->problem[0]; i++) {
+        fibre *f = &s->fibres[s->order[i]];
+        if (s->order[i] < from || s->order[i] >= end || f->state != READY)
+            continue;
+        s->current = f;
+        msl_switch(&s->stack_pointer, f->stack_pointer);
+    }
+}
+
+/* Ascending: all simdgroups go from one simd operation to the next together. Any other order: a simdgroup goes on to
+   the next barrier before another one starts, as far ahead as hardware may let it. */
 static void run_group(scheduler *s)
 {
     bool more = true;
     while (more && !s->problem[0]) {
-        for (unsigned i = 0; i < s->count && !s->problem[0]; i++) {
-            fibre *f = &s->fibres[s->order[i]];
-            if (f->state != READY)
-                continue;
-            s->current = f;
-            msl_switch(&s->stack_pointer, f->stack_pointer);
-        }
         more = false;
-        for (unsigned from = 0; from < s->count; from += LANES)
-            more = advance_simdgroup(s, from) || more;
+        if (s->launch->order == 0) {
+            run_ready(s, 0, s->count);
+            for (unsigned from = 0; from < s->count; from += LANES)
+                more = advance_simdgroup(s, from) || more;
+        }
+        for (unsigned i = 0; s->launch->order != 0 && i < s->count && !s->problem[0]; i++) {
+            const unsigned from = s->order[i] / LANES * LANES;
+            if (s->fibres[s->order[i]].state != READY)
+                continue; /* its simdgroup has had its turn */
+            do
+                run_ready(s, from, from + LANES);
+            while (!s->problem[0] && advance_simdgroup(s, from));
+        }
         more = more || (!s->problem[0] && pass_barrier(s));
     }
 }

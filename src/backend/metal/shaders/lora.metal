@@ -65,7 +65,7 @@ static inline void lora_tile(device const uchar *source, device const uchar *wei
                             io::load(up, b + ulong(first + q) * p.up_row + ulong(j) * p.up_column), delta);
             }
         }
-        threadgroup_barrier(mem_flags::mem_threadgroup);
+        // No barrier here: the next pass writes partial, which nobody reads now, and product only after its own first.
     }
     if (mine) {
         const ulong at = ulong(group.z) * p.result_matrix + ulong(i) * p.result_row + j;
