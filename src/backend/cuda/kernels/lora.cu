@@ -196,23 +196,24 @@ template <typename T> __device__ inline void load_ranks(const amps_lora_params &
 template <typename T, int R> __device__ __forceinline__ void lora_cluster(const amps_lora_params &p)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = 2, BATCH = 2;
+    constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = R == 1 ? 4 : 2, BATCH = AHEAD;
     __shared__ float part[RANKS / 8][V], mine[R][RANKS], product[R][RANKS];
     begin_kernel();
     auto cluster = cooperative_groups::this_cluster();
     const int blocks = cluster.num_blocks(), block = cluster.block_rank();
-    const int64_t groups = (p.rows + R - 1) / R, group = blockIdx.x / blocks, matrix = group / groups;
+    /* Blocks that are no cluster may share rows too: `splits` of them repeat the first product. */
+    const int64_t unit = blockIdx.x / blocks, groups = (p.rows + R - 1) / R, group = unit / p.splits, matrix = group / groups;
     const int64_t row = (group - matrix * groups) * R;
-    const int rows = (int)min((int64_t)R, p.rows - row);
-    const int64_t inputs = (p.inputs + blocks - 1) / blocks, outputs = (p.outputs + blocks - 1) / blocks;
-    const int64_t k_end = min((block + 1) * inputs, p.inputs), j_end = min((block + 1) * outputs, p.outputs);
+    const int rows = (int)min((int64_t)R, p.rows - row), slice = block + (int)(unit % p.splits), slices = blocks * p.splits;
+    const int64_t inputs = (p.inputs + blocks - 1) / blocks, outputs = (p.outputs + slices - 1) / slices;
+    const int64_t k_end = min((block + 1) * inputs, p.inputs), j_end = min((slice + 1) * outputs, p.outputs);
     const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
     const T *down = (const T *)p.down + matrix * p.down_matrix;
     const T *up = (const T *)p.up + matrix * p.up_matrix;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     /* The first columns of `up` do not depend on anything: they travel while the rest is computed. */
     float ahead[AHEAD][8];
-    const int64_t j0 = block * outputs + threadIdx.x;
+    const int64_t j0 = slice * outputs + threadIdx.x;
 #pragma unroll
     for (int w = 0; w < AHEAD; w++) {
 #pragma unroll

@@ -105,6 +105,7 @@ typedef struct amps_lora_params {
     float scale;
     int32_t accumulate;
     int32_t outputs_per_block;
+    int32_t splits; /* blocks without a cluster that share rows, along the outputs; 1 with a cluster */
     int32_t vector; /* rows of down start at 16 bytes and hold a multiple of 8 */
 } amps_lora_params;
 

@@ -399,6 +399,68 @@ template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(c
     }
 }
 
+/* This thread's sum of (x*shrink)^2. */
+template <typename T, int V, int NV> __device__ __forceinline__ float square_sum(const row_data<T, V, NV> &data, float shrink)
+{
+    float x[V], sum = 0.0f;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            const float y = x[i] * shrink;
+            sum = fmaf(y, y, sum);
+        }
+    }
+    return sum;
+}
+
+/* RMS norm without a residual: the elements stay as they came, so that fewer registers hold more of a row. */
+template <typename T, int V, int NV> __device__ __forceinline__ void rms_rows(const amps_norm_params &p)
+{
+    __shared__ float slots[3][32], ranks[3][16];
+    begin_kernel();
+    const int64_t r = row_index();
+    if (r >= p.all_rows) {
+        return;
+    }
+    const int64_t matrix = p.rows == p.all_rows ? 0 : r / p.rows, row = r - matrix * p.rows;
+    const T *source = (const T *)p.source + matrix * p.source_matrix + row * p.source_row;
+    const int first = row_thread(), step = row_threads();
+    row_data<T, V, NV> data;
+    float x[V];
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.load(n, source, first + n * step, p.columns, 0.0f);
+    }
+    begin_exchange();
+    float shrink = p.shrink;
+    float sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, shrink), slots[0], ranks[0]);
+    if (needs_rescue(p, sum)) { /* the same answer in every thread of the row */
+        float greatest = 0.0f;
+#pragma unroll
+        for (int n = 0; n < NV; n++) {
+            data.get(n, x);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                greatest = fmaxf(greatest, fabsf(x[i]));
+            }
+        }
+        shrink = rescue_scale(p, reduce_row<op_max>(greatest, slots[1], ranks[1]));
+        sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, shrink), slots[2], ranks[2]);
+    }
+    const float factor = norm_factor(p, sum, shrink);
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            x[i] = x[i] * shrink * factor;
+        }
+        store_norm<T, V>(p, matrix, row, first + n * step, x);
+    }
+}
+
 /* Any length. With a residual the sum is read back from where the same thread has written it. */
 template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_params &p)
 {
@@ -448,6 +510,12 @@ template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_
     {                                                                                              \
         norm_rows<type, v, nv>(p);                                                                 \
     }
+#define RMS(type, name, v, nv)                                                                     \
+    extern "C" __global__ void __launch_bounds__(MAX_THREADS, 2)                                   \
+        rms_##name##_v##v##_n##nv(const __grid_constant__ amps_norm_params p)                      \
+    {                                                                                              \
+        rms_rows<type, v, nv>(p);                                                                  \
+    }
 #define LONG(type, name)                                                                           \
     extern "C" __global__ void __launch_bounds__(MAX_THREADS)                                      \
         softmax_##name##_long(const __grid_constant__ amps_softmax_params p)                       \
@@ -476,6 +544,16 @@ ROWS(bf16, bf16, 1, 32)
 ROWS(bf16, bf16, 8, 1)
 ROWS(bf16, bf16, 8, 2)
 ROWS(bf16, bf16, 8, 4)
+RMS(float, f32, 4, 1)
+RMS(float, f32, 4, 2)
+RMS(float, f32, 4, 4)
+RMS(float, f32, 4, 8)
+RMS(f16, f16, 8, 1)
+RMS(f16, f16, 8, 2)
+RMS(f16, f16, 8, 4)
+RMS(bf16, bf16, 8, 1)
+RMS(bf16, bf16, 8, 2)
+RMS(bf16, bf16, 8, 4)
 LONG(float, f32)
 LONG(f16, f16)
 LONG(bf16, bf16)

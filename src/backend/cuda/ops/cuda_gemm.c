@@ -83,7 +83,7 @@ static bool is_empty(const amps_gemm *gemm)
 static bool is_small(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
-    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 300.0 * 300.0 * 300.0;
+    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 200.0 * 200.0 * 200.0;
 }
 
 /* The first that takes the problem, in the order of measured speed (docs/performance.md, "CUDA"). */

@@ -14,6 +14,13 @@ static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
      AMPS_FN_norm_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_norm_bf16_long},
 };
 
+/* RMS norm without a residual, from AMPS_ROW_N1 on. */
+static const amps_cuda_function rms_kernels[3][4] = {
+    {AMPS_FN_rms_f32_v4_n1, AMPS_FN_rms_f32_v4_n2, AMPS_FN_rms_f32_v4_n4, AMPS_FN_rms_f32_v4_n8},
+    {AMPS_FN_rms_f16_v8_n1, AMPS_FN_rms_f16_v8_n2, AMPS_FN_rms_f16_v8_n4, AMPS_CUDA_FUNCTIONS},
+    {AMPS_FN_rms_bf16_v8_n1, AMPS_FN_rms_bf16_v8_n2, AMPS_FN_rms_bf16_v8_n4, AMPS_CUDA_FUNCTIONS},
+};
+
 enum { SOURCE, RESIDUAL, WEIGHT, BIAS, RESULT, OPERANDS };
 
 /* The power of two whose square is at most 1/columns: then the sum over the row of squares so scaled is at most
@@ -60,7 +67,9 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     amps_cuda_shape shape;
     const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), all_aligned(record), false,
                                             at[SOURCE].columns, (size_t)p.all_rows, &shape);
-    return amps_cuda_launch(out, kernels[amps_cuda_float_index(desc->dtype)][kernel], &shape, &p);
+    const int type = amps_cuda_float_index(desc->dtype);
+    const bool lean = !p.layer && p.residual == 0 && kernel >= AMPS_ROW_N1 && kernel <= AMPS_ROW_N8;
+    return amps_cuda_launch(out, lean ? rms_kernels[type][kernel - AMPS_ROW_N1] : kernels[type][kernel], &shape, &p);
 }
 
 static anymps_status prepare(amps_cuda_device *device, const void *desc, char *explain, size_t size)
