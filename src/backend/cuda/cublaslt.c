@@ -24,7 +24,7 @@ typedef struct lt_candidate {
     int reserved[4];
 } lt_candidate;
 
-enum { LT_TRANSPOSE_A = 3, LT_TRANSPOSE_B = 4, LT_BATCH = 5, LT_STEP = 6, LT_WORKSPACE = 1, LT_REDUCTIONS = 3 };
+enum { LT_TRANSPOSE_A = 3, LT_TRANSPOSE_B = 4, LT_BATCH = 5, LT_STEP = 6, LT_WORKSPACE = 1, LT_REDUCTIONS = 3, LT_ALIGNMENT_A = 5, LT_ALIGNMENT_D = 8 };
 /* Split sums are added in the type of the arithmetic, in a fixed order: neither in place nor in the result's type. */
 enum { LT_REDUCE_IN_COMPUTE_TYPE = 2 };
 
@@ -197,11 +197,16 @@ static bool ask(amps_cublaslt *lt, lt_entry *entry)
     const size_t workspace = AMPS_LT_WORKSPACE_BYTES;
     const uint32_t reductions = LT_REDUCE_IN_COMPUTE_TYPE;
     int found = 0;
-    const bool good =
+    bool good =
         lt->call.preference_create(&preference) == 0 &&
         lt->call.preference_set(preference, LT_WORKSPACE, &workspace, sizeof workspace) == 0 &&
-        lt->call.preference_set(preference, LT_REDUCTIONS, &reductions, sizeof reductions) == 0 &&
-        lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference, 1, &candidate,
+        lt->call.preference_set(preference, LT_REDUCTIONS, &reductions, sizeof reductions) == 0;
+    for (int which = LT_ALIGNMENT_A; good && which <= LT_ALIGNMENT_D; which++) { /* A, B, C, D; it assumes 256 if not told */
+        const uint32_t alignment = 16;
+        good = lt->call.preference_set(preference, which, &alignment, sizeof alignment) == 0;
+    }
+    good =
+        good && lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference, 1, &candidate,
                            &found) == 0;
     if (preference != NULL) {
         (void)lt->call.preference_destroy(preference);

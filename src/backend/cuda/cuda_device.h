@@ -115,7 +115,6 @@ void amps_cuda_mark_lost(amps_cuda_device *device, const anymps_error *error);
 anymps_status amps_cuda_check_lost(amps_cuda_device *device);
 
 /* modules.c */
-anymps_status amps_cuda_get_function(amps_cuda_device *device, amps_cuda_function function, CUfunction *out);
 void amps_cuda_unload(amps_cuda_device *device);
 /* Launches one kernel that takes one struct by value. */
 anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,

@@ -196,7 +196,7 @@ template <typename T> __device__ inline void load_ranks(const amps_lora_params &
 template <typename T, int R> __device__ __forceinline__ void lora_cluster(const amps_lora_params &p)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = R == 1 ? 4 : 2, BATCH = AHEAD;
+    constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = 2, BATCH = 2;
     __shared__ float part[RANKS / 8][V], mine[R][RANKS], product[R][RANKS];
     begin_kernel();
     auto cluster = cooperative_groups::this_cluster();

@@ -122,7 +122,7 @@ static amps_lora_params params_of(const amps_record *record, const sizes *size)
     };
 }
 
-enum { CLUSTER_RANKS = 256, CLUSTER_MOST = 8, ONE_BLOCK_MOST = 4096 };
+enum { CLUSTER_RANKS = 256, CLUSTER_MOST = 8, ONE_BLOCK_MOST = 1024 };
 
 /*
  * Few rows: one block a row, or a few that repeat the first product, since the meetings of a cluster cost more (1.7 µs
@@ -143,7 +143,7 @@ static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, i
         which--;
         groups = (p->rows + (1 << which) - 1) / (1 << which) * p->batch;
     }
-    p->splits = single ? (int32_t)((p->outputs + 4 * THREADS - 1) / (4 * THREADS)) : 1;
+    p->splits = single ? (int32_t)((p->outputs + 2 * THREADS - 1) / (2 * THREADS)) : 1;
     const int64_t pack = type == 0 ? 4 : 8;
     p->vector = p->down_column == 1 && p->rank % 8 == 0 && p->down % 16 == 0 && p->down_row % pack == 0 && p->down_matrix % pack == 0;
     const amps_cuda_shape shape = {.grid_x = (size_t)(groups * p->splits) * blocks, .block_x = THREADS, .cluster_x = blocks};
