@@ -13,13 +13,16 @@ namespace amps {
 template <typename T, typename R>
 __device__ inline float gemm_value(const amps_gemm_params &p, int64_t matrix, int64_t j, const R *old, float sum)
 {
-    float y = p.alpha * sum;
-    if (p.beta != 0.0f) {
-        y = fmaf(p.beta, to_f32(*old), y);
-    }
+    /* One rounding of each term and one of the result: the bound leaves no room for more where the interior is 1. */
+    float rest = p.alpha_rest * sum;
     if (p.bias != 0) {
-        y += to_f32(((const T *)p.bias)[matrix * p.bias_matrix + j]);
+        rest += to_f32(((const T *)p.bias)[matrix * p.bias_matrix + j]);
     }
+    if (p.beta != 0.0f) {
+        const float before = to_f32(*old);
+        rest = fmaf(p.beta, before, fmaf(p.beta_rest, before, rest));
+    }
+    float y = fmaf(p.alpha, sum, rest);
     if (p.neuron.type != 0) {
         y = neuron(p.neuron, y, p.prelu != 0 ? to_f32(((const T *)p.prelu)[matrix * p.prelu_matrix + j]) : 0.0f);
     }

@@ -12,6 +12,8 @@
 enum { COMPUTE_32F = 68, COMPUTE_TF32 = 77, COMPUTE_32I = 72 };
 enum { REAL_32F = 0, REAL_16F = 2, REAL_16BF = 14, REAL_8I = 3, REAL_32I = 10 };
 
+enum { SHORT_INTERIOR = 8 };
+
 static bool types_of(const amps_gemm *gemm, amps_lt_problem *to)
 {
     const bool reduced = (gemm->options & ANYMPS_ALLOW_REDUCED_PRECISION) != 0;
@@ -59,6 +61,10 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
         (uint64_t)to->ldb * element % 16 != 0 || (uint64_t)p->result_row * result % 16 != 0 ||
         (uint64_t)p->left_matrix * element % 16 != 0 || (uint64_t)p->right_matrix * element % 16 != 0 ||
         (uint64_t)p->result_matrix * result % 16 != 0) {
+        return false;
+    }
+    /* It takes the factors in f32 and rounds the terms apart: more than the bound allows on short sums. */
+    if (p->interior < SHORT_INTERIOR && (p->alpha_rest != 0.0f || p->beta != 0.0f)) {
         return false;
     }
     if (gemm->kind == AMPS_GEMM_I8_I32 &&
