@@ -9,24 +9,14 @@
 
 namespace amps {
 
-/* What f32 lacks of a factor, times a value; nothing for infinities, whose sign it might turn. */
-__device__ inline float small_part(float rest, float value)
-{
-    return fabsf(value) < CUDART_INF_F ? rest * value : 0.0f;
-}
-
 /* What one finished sum becomes, before its rounding to the result's type. `old` is read only if beta is not 0. */
 template <typename T, typename R>
 __device__ inline float gemm_value(const amps_gemm_params &p, int64_t matrix, int64_t j, const R *old, float sum)
 {
     /* One rounding of each term and one of the result: the bound leaves no room for more where the interior is 1. */
-    float rest = small_part(p.alpha_rest, sum);
-    if (p.bias != 0) {
-        rest += to_f32(((const T *)p.bias)[matrix * p.bias_matrix + j]);
-    }
+    float rest = p.bias != 0 ? to_f32(((const T *)p.bias)[matrix * p.bias_matrix + j]) : 0.0f;
     if (p.beta != 0.0f) {
-        const float before = to_f32(*old);
-        rest = fmaf(p.beta, before, small_part(p.beta_rest, before) + rest);
+        rest = fmaf(p.beta, to_f32(*old), rest);
     }
     float y = fmaf(p.alpha, sum, rest);
     if (p.neuron.type != 0) {

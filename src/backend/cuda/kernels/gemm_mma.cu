@@ -79,8 +79,7 @@ __device__ inline void store_simple(const amps_gemm_params &p, int64_t matrix, i
 #pragma unroll
             for (int n = 0; n < WN / 8; n++) {
                 if (m * 16 + half * 8 < rows && n * 8 < columns) {
-                    const float s0 = sum[m][n][half * 2], s1 = sum[m][n][half * 2 + 1];
-                    const float a = fmaf(p.alpha, s0, small_part(p.alpha_rest, s0)), b = fmaf(p.alpha, s1, small_part(p.alpha_rest, s1));
+                    const float a = p.alpha * sum[m][n][half * 2], b = p.alpha * sum[m][n][half * 2 + 1];
                     if constexpr (sizeof(R) == 4) {
                         *reinterpret_cast<float2 *>(row + n * 8) = make_float2(a, b);
                     } else {

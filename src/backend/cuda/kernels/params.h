@@ -68,7 +68,6 @@ typedef struct amps_gemm_params {
     int64_t bias_matrix, prelu_matrix;
     int64_t rows, columns, interior, batch;
     float alpha, beta;
-    float alpha_rest, beta_rest; /* what f32 lacks of the factors, which are double */
     double exact_alpha, exact_beta; /* integer results */
     amps_neuron_params neuron;
     int32_t wide;   /* the result is f32 though the operands are narrower */

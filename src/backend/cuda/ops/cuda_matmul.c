@@ -5,8 +5,6 @@
  */
 #include "backend/cuda/ops/cuda_ops.h"
 
-#include <math.h>
-
 static anymps_status supports_product(const anymps_dtype *dtypes, size_t count)
 {
     ANYMPS_FAIL_IF(count != 3 || amps_gemm_kind_of(dtypes[0], dtypes[1], dtypes[2]) == AMPS_GEMM_KINDS,
@@ -18,8 +16,6 @@ static void set_factors(amps_gemm *gemm, double alpha, double beta)
 {
     gemm->params.alpha = (float)alpha;
     gemm->params.beta = (float)beta;
-    gemm->params.alpha_rest = isfinite(gemm->params.alpha) ? (float)(alpha - (double)gemm->params.alpha) : 0.0f;
-    gemm->params.beta_rest = isfinite(gemm->params.beta) ? (float)(beta - (double)gemm->params.beta) : 0.0f;
     gemm->params.exact_alpha = alpha;
     gemm->params.exact_beta = beta;
 }

@@ -63,8 +63,8 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
         (uint64_t)p->result_matrix * result % 16 != 0) {
         return false;
     }
-    /* It takes the factors in f32 and rounds the terms apart: more than the bound allows on short sums. */
-    if (p->interior < SHORT_INTERIOR && (p->alpha_rest != 0.0f || p->beta != 0.0f)) {
+    /* It rounds the terms apart: more than the bound allows on short sums. */
+    if (p->interior < SHORT_INTERIOR && p->beta != 0.0f) {
         return false;
     }
     if (gemm->kind == AMPS_GEMM_I8_I32 &&
