@@ -197,7 +197,7 @@ static int compare(const void *x, const void *y)
 static void report(bench *self, const shape *s, const double *medians)
 {
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
-    double best = INFINITY;
+    double best = (double)INFINITY;
     (void)printf("%5zu x %4zu x %4zu", s->m, s->n, s->k);
     for (size_t l = 0; l <= self->peer_count; l++) {
         (void)printf(" %11.2f", medians[l]);
