@@ -153,6 +153,7 @@ static void add_row(bench_run *run, table *t, size_t index)
     const bench_result *r = &run->results[index];
     job_operator op = run->cases[index].op;
     bool flops = job_counts_flops(op);
+    char rate[TEXT_SHORT];
     table_cell(t, "%s", job_operator_info(op)->name);
     table_cell(t, "%s", r->text);
     table_cell(t, "%.1f", r->p10 / 1e3);
@@ -160,7 +161,7 @@ static void add_row(bench_run *run, table *t, size_t index)
     table_cell(t, "%.1f", r->p90 / 1e3);
     table_cell(t, "%.2f", r->encode / 1e3);
     table_cell(t, "%.1f", r->device / 1e3);
-    table_cell(t, "%.3g %s", (flops ? r->flops : r->bytes) / r->p50, flops ? "GFLOP/s" : "GB/s");
+    table_cell(t, "%s %s", text_number(rate, (flops ? r->flops : r->bytes) / r->p50), flops ? "GFLOP/s" : "GB/s");
     table_cell(t, "%.0f%%", 100 * share_of_peak(run, r));
     for (size_t p = 0; p < run->others.count; p++) {
         if (r->peer[p] > 0) {
@@ -189,8 +190,9 @@ static void report_table(bench_run *run)
     if (run->properties.threads > 0) {
         printf(", %zu threads", run->properties.threads);
     }
-    printf(")\npeaks: %.4g GFLOP/s (%s), copy %.3g GB/s out of cache\n\n", run->roof.gflops, run->roof.how,
-           run->roof.gb_per_s);
+    char gflops[TEXT_SHORT], copy[TEXT_SHORT];
+    printf(")\npeaks: %s GFLOP/s (%s), copy %s GB/s out of cache\n\n", text_number(gflops, run->roof.gflops),
+           run->roof.how, text_number(copy, run->roof.gb_per_s));
     table t = table_make(headings);
     for (size_t i = 0; i < run->result_count; i++) {
         add_row(run, &t, i);

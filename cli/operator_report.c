@@ -29,11 +29,11 @@ static anymps_device_properties properties_of(const job *j)
 
 static void report_line(const operator_request *r, const job *j, const operator_outcome *o)
 {
-    char text[JOB_TEXT], time[TEXT_SHORT];
+    char text[JOB_TEXT], time[TEXT_SHORT], rate[TEXT_SHORT];
     bool flops = job_counts_flops(j->op);
     anymps_device_properties properties = properties_of(j);
-    printf("%s %s on %s (%s): %s, %.3g %s", job_operator_info(j->op)->name, job_text(j, text), properties.id,
-           properties.name, text_time(time, (double)o->timings.round_trip_ns), rate_of(j, o, flops),
+    printf("%s %s on %s (%s): %s, %s %s", job_operator_info(j->op)->name, job_text(j, text), properties.id,
+           properties.name, text_time(time, (double)o->timings.round_trip_ns), text_number(rate, rate_of(j, o, flops)),
            flops ? "GFLOP/s" : "GB/s");
     if (o->checked) {
         printf(", largest error %.3g (%.3g of its bound)", o->comparison.largest_error, o->comparison.largest_share);

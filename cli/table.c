@@ -148,3 +148,9 @@ const char *text_bytes(char *text, double bytes)
     snprintf(text, TEXT_SHORT, bytes >= 100 || unit == 0 ? "%.0f %s" : "%.3g %s", bytes, units[unit]);
     return text;
 }
+
+const char *text_number(char *text, double value)
+{
+    snprintf(text, TEXT_SHORT, value >= 100 ? "%.0f" : "%.3g", value);
+    return text;
+}

@@ -28,8 +28,11 @@ void table_free(table *t);
 
 enum { TEXT_SHORT = 32 };
 
-/* 1.23 ms from nanoseconds; 512 KiB from bytes. `text` holds TEXT_SHORT bytes and is returned. */
+/* "1.23 ms" from nanoseconds; 512 KiB from bytes. `text` holds TEXT_SHORT bytes and is returned. */
 const char *text_time(char *text, double nanoseconds);
 const char *text_bytes(char *text, double bytes);
+
+/* "218", "0.42", "115100": three digits at least and no exponent. */
+const char *text_number(char *text, double value);
 
 #endif /* TABLE_H */
