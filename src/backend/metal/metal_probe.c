@@ -114,7 +114,7 @@ static uint32_t judge_element(const float *result, size_t row, size_t column)
     if (error > magnitude * 0.01) {
         return bit(AMPS_METAL_ERRATUM_sliced_result);
     }
-    return error > magnitude * 2.0 * INNER * 0x1p-24 ? bit(AMPS_METAL_ERRATUM_f32_reduced) : 0;
+    return error > magnitude * 2.0 * (double)INNER * 0x1p-24 ? bit(AMPS_METAL_ERRATUM_f32_reduced) : 0;
 }
 
 static uint32_t judge_product(const float *floats)
