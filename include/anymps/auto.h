@@ -16,13 +16,34 @@
 #endif
 
 /* What the cleanup attribute calls, one function a type; ANYMPS_AUTO names them. */
-static inline void anymps_auto_anymps_device(anymps_device **object) { anymps_device_release(*object); }
-static inline void anymps_auto_anymps_buffer(anymps_buffer **object) { anymps_buffer_release(*object); }
-static inline void anymps_auto_anymps_matrix(anymps_matrix **object) { anymps_matrix_release(*object); }
-static inline void anymps_auto_anymps_vector(anymps_vector **object) { anymps_vector_release(*object); }
-static inline void anymps_auto_anymps_queue(anymps_queue **object) { anymps_queue_release(*object); }
-static inline void anymps_auto_anymps_kernel(anymps_kernel **object) { anymps_kernel_release(*object); }
-static inline void anymps_auto_anymps_file(anymps_file **object) { anymps_file_release(*object); }
+static inline void anymps_auto_anymps_device(anymps_device **object)
+{
+    anymps_device_release(*object);
+}
+static inline void anymps_auto_anymps_buffer(anymps_buffer **object)
+{
+    anymps_buffer_release(*object);
+}
+static inline void anymps_auto_anymps_matrix(anymps_matrix **object)
+{
+    anymps_matrix_release(*object);
+}
+static inline void anymps_auto_anymps_vector(anymps_vector **object)
+{
+    anymps_vector_release(*object);
+}
+static inline void anymps_auto_anymps_queue(anymps_queue **object)
+{
+    anymps_queue_release(*object);
+}
+static inline void anymps_auto_anymps_kernel(anymps_kernel **object)
+{
+    anymps_kernel_release(*object);
+}
+static inline void anymps_auto_anymps_file(anymps_file **object)
+{
+    anymps_file_release(*object);
+}
 static inline void anymps_auto_anymps_command_buffer(anymps_command_buffer **object)
 {
     anymps_command_buffer_release(*object);
@@ -32,11 +53,11 @@ static inline void anymps_auto_anymps_command_buffer(anymps_command_buffer **obj
 #define ANYMPS_AUTO(type) __attribute__((cleanup(anymps_auto_##type))) type *
 
 /* The object, with the variable set to NULL: ownership goes to whoever takes the value. */
-#define ANYMPS_STEAL(variable)                                                                     \
-    __extension__({                                                                                \
-        __typeof__(variable) anymps_stolen_ = (variable);                                          \
-        (variable) = NULL;                                                                         \
-        anymps_stolen_;                                                                            \
+#define ANYMPS_STEAL(variable)                                                                                         \
+    __extension__({                                                                                                    \
+        __typeof__(variable) anymps_stolen_ = (variable);                                                              \
+        (variable) = NULL;                                                                                             \
+        anymps_stolen_;                                                                                                \
     })
 
 #endif /* ANYMPS_AUTO_H */

@@ -25,17 +25,16 @@ extern "C" {
 
 /* ---- Version ---------------------------------------------------------------------------------- */
 
-#define ANYMPS_VERSION_MAJOR 0
-#define ANYMPS_VERSION_MINOR 1
-#define ANYMPS_VERSION_PATCH 0
+#define ANYMPS_VERSION_MAJOR  0
+#define ANYMPS_VERSION_MINOR  1
+#define ANYMPS_VERSION_PATCH  0
 #define ANYMPS_VERSION_STRING "0.1.0"
 
 /* Marks a public symbol; everything else in the library is hidden. */
 #if defined(__GNUC__) || defined(__clang__)
-#define ANYMPS_API __attribute__((visibility("default")))
-#define ANYMPS_MUST_USE __attribute__((warn_unused_result))
-#define ANYMPS_PRINTF(format_index, first_index)                                                   \
-    __attribute__((format(printf, format_index, first_index)))
+#define ANYMPS_API                               __attribute__((visibility("default")))
+#define ANYMPS_MUST_USE                          __attribute__((warn_unused_result))
+#define ANYMPS_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 #else
 #define ANYMPS_API
 #define ANYMPS_MUST_USE
@@ -86,8 +85,8 @@ enum { ANYMPS_ERROR_OPERATION_SIZE = 32, ANYMPS_ERROR_MESSAGE_SIZE = 256 };
 typedef struct anymps_error {
     anymps_status status;
     char operation[ANYMPS_ERROR_OPERATION_SIZE]; /* "matmul", "buffer_wrap"; "" if none */
-    int64_t backend_code; /* the backend's own number (CUresult, NSError code, errno), or 0 */
-    char message[ANYMPS_ERROR_MESSAGE_SIZE]; /* one line, UTF-8, never empty after a failure */
+    int64_t backend_code;                        /* the backend's own number (CUresult, NSError code, errno), or 0 */
+    char message[ANYMPS_ERROR_MESSAGE_SIZE];     /* one line, UTF-8, never empty after a failure */
 } anymps_error;
 
 /*

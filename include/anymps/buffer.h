@@ -40,15 +40,13 @@ typedef enum anymps_storage {
  * INVALID_ARGUMENT: null, `length_bytes` 0 or beyond max_buffer_bytes, a storage that is none.
  * OUT_OF_MEMORY: as it says. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_create(anymps_device *device,
-                                                              size_t length_bytes,
-                                                              anymps_storage storage,
-                                                              anymps_buffer **buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_create(anymps_device *device, size_t length_bytes,
+                                                              anymps_storage storage, anymps_buffer **buffer);
 
 /* As anymps_buffer_create, with a copy of `bytes` (not NULL, `length_bytes` long). Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_buffer_create_with_bytes(anymps_device *device, const void *bytes, size_t length_bytes,
-                                anymps_storage storage, anymps_buffer **buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_create_with_bytes(anymps_device *device, const void *bytes,
+                                                                         size_t length_bytes, anymps_storage storage,
+                                                                         anymps_buffer **buffer);
 
 /* Called exactly once, from any thread, when the library has touched `bytes` for the last time. */
 typedef void (*anymps_release_callback)(void *context, void *bytes);
@@ -56,16 +54,19 @@ typedef void (*anymps_release_callback)(void *context, void *bytes);
 /* The caller's memory, to be used in place. */
 typedef struct anymps_wrap_desc {
     size_t struct_size;
-    void *bytes;         /* host memory; stays the caller's; must stay valid until `release` */
-    size_t length_bytes; /* > 0 */
-    bool read_only;      /* the buffer then refuses to be a result */
-    bool forbid_copy;    /* UNSUPPORTED instead of a copy where the device cannot use it in place */
+    void *bytes;                     /* host memory; stays the caller's; must stay valid until `release` */
+    size_t length_bytes;             /* > 0 */
+    bool read_only;                  /* the buffer then refuses to be a result */
+    bool forbid_copy;                /* UNSUPPORTED instead of a copy where the device cannot use it in place */
     anymps_release_callback release; /* may be NULL */
     void *context;                   /* handed to `release` */
-    const char *copy_reason; /* NULL; or, where `bytes` is itself a copy that the caller had to make, why:
+    const char *copy_reason;         /* NULL; or, where `bytes` is itself a copy that the caller had to make, why:
                                 anymps_buffer_copy_reason then says so. Must live as long as the buffer */
 } anymps_wrap_desc;
-#define ANYMPS_WRAP_DESC_INIT { .struct_size = sizeof(anymps_wrap_desc) }
+#define ANYMPS_WRAP_DESC_INIT                                                                                          \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_wrap_desc)                                                                        \
+    }
 
 /*
  * Makes a buffer over the caller's memory without copying it, where the device can.
@@ -78,8 +79,7 @@ typedef struct anymps_wrap_desc {
  * INVALID_ARGUMENT: null, length 0. UNSUPPORTED: would have to copy and may not; the message says what
  * alignment and length would do. OUT_OF_MEMORY. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_wrap(anymps_device *device,
-                                                            const anymps_wrap_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_wrap(anymps_device *device, const anymps_wrap_desc *desc,
                                                             anymps_buffer **buffer);
 
 /*
@@ -88,8 +88,7 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_wrap(anymps_device *devic
  * copies. The release callback as in anymps_buffer_wrap.
  * INVALID_ARGUMENT: null, length 0, or a handle of another device. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_wrap_native(anymps_device *device,
-                                                                   const anymps_wrap_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_wrap_native(anymps_device *device, const anymps_wrap_desc *desc,
                                                                    anymps_buffer **buffer);
 
 /* Adds a reference and returns `buffer`. NULL stays NULL. Since: 0.1. */
@@ -132,17 +131,13 @@ ANYMPS_API void *anymps_buffer_native(const anymps_buffer *buffer);
  * INVALID_ARGUMENT: null, or a range past the end (the message has both numbers); writing a read-only
  * buffer. EXECUTION_FAILED, DEVICE_LOST: the transfer failed. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_read(const anymps_buffer *buffer,
-                                                            size_t offset_bytes, void *destination,
-                                                            size_t length_bytes);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_write(anymps_buffer *buffer,
-                                                             size_t offset_bytes,
-                                                             const void *source,
-                                                             size_t length_bytes);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_read(const anymps_buffer *buffer, size_t offset_bytes,
+                                                            void *destination, size_t length_bytes);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_write(anymps_buffer *buffer, size_t offset_bytes,
+                                                             const void *source, size_t length_bytes);
 
 /* Sets every byte of the range to `value`; blocks. Statuses as anymps_buffer_write. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_fill(anymps_buffer *buffer,
-                                                            size_t offset_bytes,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_fill(anymps_buffer *buffer, size_t offset_bytes,
                                                             size_t length_bytes, uint8_t value);
 
 /*
@@ -150,20 +145,18 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_fill(anymps_buffer *buffe
  * the result is as if the source had been read whole first. Statuses as anymps_buffer_write.
  * Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_buffer_copy(anymps_buffer *destination, size_t destination_offset_bytes,
-                   const anymps_buffer *source, size_t source_offset_bytes, size_t length_bytes);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_copy(anymps_buffer *destination, size_t destination_offset_bytes,
+                                                            const anymps_buffer *source, size_t source_offset_bytes,
+                                                            size_t length_bytes);
 
 /*
  * MANAGED storage: `did_modify` publishes host writes of the range to the device, `synchronize`
  * fetches device writes of the range for the host. Other storage: nothing to do, OK.
  * Source: -[MTLBuffer didModifyRange:], -[MTLBlitCommandEncoder synchronizeResource:]. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_did_modify(anymps_buffer *buffer,
-                                                                  size_t offset_bytes,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_did_modify(anymps_buffer *buffer, size_t offset_bytes,
                                                                   size_t length_bytes);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_synchronize(anymps_buffer *buffer,
-                                                                   size_t offset_bytes,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_buffer_synchronize(anymps_buffer *buffer, size_t offset_bytes,
                                                                    size_t length_bytes);
 
 #ifdef __cplusplus

@@ -27,12 +27,10 @@ typedef struct anymps_command_buffer anymps_command_buffer; /* a list of records
 
 /* Makes a queue. INVALID_ARGUMENT: null. OUT_OF_MEMORY. Source: -[MTLDevice newCommandQueue].
    Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create(anymps_device *device,
-                                                             anymps_queue **queue);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create(anymps_device *device, anymps_queue **queue);
 /* As anymps_queue_create, over the caller's own `id<MTLCommandQueue>` or `CUstream`, which is borrowed
    until the queue goes. The CPU has none: UNSUPPORTED. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create_native(anymps_device *device,
-                                                                    void *native,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create_native(anymps_device *device, void *native,
                                                                     anymps_queue **queue);
 ANYMPS_API anymps_queue *anymps_queue_retain(anymps_queue *queue);
 ANYMPS_API void anymps_queue_release(anymps_queue *queue);
@@ -50,10 +48,9 @@ typedef enum anymps_command_buffer_state {
 } anymps_command_buffer_state;
 
 /* Makes an empty command buffer. INVALID_ARGUMENT: null. OUT_OF_MEMORY. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_create(anymps_queue *queue, anymps_command_buffer **command_buffer);
-ANYMPS_API anymps_command_buffer *
-anymps_command_buffer_retain(anymps_command_buffer *command_buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_create(anymps_queue *queue,
+                                                                      anymps_command_buffer **command_buffer);
+ANYMPS_API anymps_command_buffer *anymps_command_buffer_retain(anymps_command_buffer *command_buffer);
 /* Releasing one in flight is safe: it ends first. Since: 0.1. */
 ANYMPS_API void anymps_command_buffer_release(anymps_command_buffer *command_buffer);
 
@@ -61,8 +58,7 @@ ANYMPS_API void anymps_command_buffer_release(anymps_command_buffer *command_buf
 ANYMPS_API anymps_queue *anymps_command_buffer_queue(const anymps_command_buffer *command_buffer);
 
 /* A name for logs and debuggers, copied, cut at 63 bytes. NULL removes it. Since: 0.1. */
-ANYMPS_API void anymps_command_buffer_set_label(anymps_command_buffer *command_buffer,
-                                                const char *label);
+ANYMPS_API void anymps_command_buffer_set_label(anymps_command_buffer *command_buffer, const char *label);
 /* The label, "" if none; lives until the next set_label. Since: 0.1. */
 ANYMPS_API const char *anymps_command_buffer_label(const anymps_command_buffer *command_buffer);
 
@@ -74,22 +70,20 @@ ANYMPS_API size_t anymps_command_buffer_count(const anymps_command_buffer *comma
  * bytes with a final zero; returns the length the whole text has. `text` may be NULL if `size` is 0.
  * Since: 0.1.
  */
-ANYMPS_API size_t anymps_command_buffer_describe(const anymps_command_buffer *command_buffer,
-                                                 char *text, size_t size);
+ANYMPS_API size_t anymps_command_buffer_describe(const anymps_command_buffer *command_buffer, char *text, size_t size);
 
 /* Called once per commit when it has ended, on a thread of the library or in `wait`; `context` as
    given. Do not wait for this queue inside. */
-typedef void (*anymps_completion_callback)(void *context, anymps_command_buffer *command_buffer,
-                                           anymps_status status);
+typedef void (*anymps_completion_callback)(void *context, anymps_command_buffer *command_buffer, anymps_status status);
 
 /*
  * Sets the callback of the following commits; NULL removes it. The command buffer is COMPLETED or
  * FAILED when it is called, and `wait` returns after it has returned.
  * INVALID_ARGUMENT: null command buffer. INVALID_STATE: in flight. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_on_completion(anymps_command_buffer *command_buffer,
-                                    anymps_completion_callback callback, void *context);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_on_completion(anymps_command_buffer *command_buffer,
+                                                                             anymps_completion_callback callback,
+                                                                             void *context);
 
 /*
  * Sends the records to the device and returns without waiting for anything. An empty one completes.
@@ -97,8 +91,7 @@ anymps_command_buffer_on_completion(anymps_command_buffer *command_buffer,
  * INVALID_ARGUMENT: null. INVALID_STATE: already in flight. OUT_OF_MEMORY, DEVICE_LOST: nothing ran
  * and the command buffer is as before. EXECUTION_FAILED: the device refused midway. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_commit(anymps_command_buffer *command_buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_commit(anymps_command_buffer *command_buffer);
 
 /*
  * As anymps_command_buffer_commit, into the caller's own `id<MTLCommandBuffer>` or `CUstream` instead of the queue.
@@ -110,25 +103,23 @@ anymps_command_buffer_commit(anymps_command_buffer *command_buffer);
  * INVALID_ARGUMENT: null, or a handle of another device. INVALID_STATE: in flight, or the MTLCommandBuffer was
  * committed already. UNSUPPORTED: the CPU has no such handles. Else as anymps_command_buffer_commit. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_commit_native(anymps_command_buffer *command_buffer, void *native);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_commit_native(anymps_command_buffer *command_buffer,
+                                                                             void *native);
 
 /*
  * Blocks until the last commit has ended and returns how: OK, EXECUTION_FAILED, DEVICE_LOST,
  * OUT_OF_MEMORY. May be called by any number of threads, any number of times.
  * INVALID_ARGUMENT: null. INVALID_STATE: never committed. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_wait(anymps_command_buffer *command_buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_wait(anymps_command_buffer *command_buffer);
 
 /* The state at this moment; RECORDING for NULL. Since: 0.1. */
-ANYMPS_API anymps_command_buffer_state
-anymps_command_buffer_get_state(const anymps_command_buffer *command_buffer);
+ANYMPS_API anymps_command_buffer_state anymps_command_buffer_get_state(const anymps_command_buffer *command_buffer);
 
 /* Copies the detail of the last commit's failure; ANYMPS_OK if there was none.
    INVALID_ARGUMENT: null. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_error(const anymps_command_buffer *command_buffer, anymps_error *error);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_error(const anymps_command_buffer *command_buffer,
+                                                                     anymps_error *error);
 
 /* Times of the last commit, in nanoseconds; 0 where not known. */
 typedef struct anymps_timings {
@@ -138,25 +129,27 @@ typedef struct anymps_timings {
     uint64_t device_ns;     /* from the device's start of the work to its end */
     uint64_t round_trip_ns; /* from the commit call to the end of the work as the host saw it */
 } anymps_timings;
-#define ANYMPS_TIMINGS_INIT { .struct_size = sizeof(anymps_timings) }
+#define ANYMPS_TIMINGS_INIT                                                                                            \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_timings)                                                                          \
+    }
 
 /* Asks for device times in the following commits (they may cost a few microseconds on a GPU); off at
    first. Encode times are kept only while on. INVALID_ARGUMENT: null. INVALID_STATE: in flight.
    Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_enable_timings(anymps_command_buffer *command_buffer, bool enable);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_enable_timings(anymps_command_buffer *command_buffer,
+                                                                              bool enable);
 
 /* INVALID_ARGUMENT: null. INVALID_STATE: no commit has ended, or timings are off. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_get_timings(
-    const anymps_command_buffer *command_buffer, anymps_timings *timings);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_get_timings(const anymps_command_buffer *command_buffer,
+                                                                           anymps_timings *timings);
 
 /*
  * Forgets the records (releasing what they keep) and goes back to RECORDING; keeps the memory, so that
  * encoding the same again allocates nothing. INVALID_ARGUMENT: null. INVALID_STATE: in flight.
  * Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_command_buffer_reset(anymps_command_buffer *command_buffer);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_reset(anymps_command_buffer *command_buffer);
 
 #ifdef __cplusplus
 }

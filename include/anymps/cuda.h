@@ -56,9 +56,10 @@ ANYMPS_MUST_USE static inline anymps_status anymps_cuda_queue_create(anymps_devi
  * Makes a buffer over device memory (or pinned host memory) of this device, never a copy. `release` may be NULL;
  * else it is called once, with `context`, after the last use. Statuses as anymps_buffer_wrap_native. Since: 0.1.
  */
-ANYMPS_MUST_USE static inline anymps_status
-anymps_cuda_buffer_wrap(anymps_device *device, anymps_cuda_address address, size_t length_bytes,
-                        anymps_release_callback release, void *context, anymps_buffer **buffer)
+ANYMPS_MUST_USE static inline anymps_status anymps_cuda_buffer_wrap(anymps_device *device, anymps_cuda_address address,
+                                                                    size_t length_bytes,
+                                                                    anymps_release_callback release, void *context,
+                                                                    anymps_buffer **buffer)
 {
     anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;
     desc.bytes = (void *)(size_t)address;

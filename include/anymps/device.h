@@ -30,15 +30,18 @@ typedef enum anymps_backend {
 typedef struct anymps_device_properties {
     size_t struct_size;
     anymps_backend backend;
-    char id[32];            /* "cpu", "cuda:0", "metal:0": what `anymps_device_open` takes */
-    char name[128];         /* the product's name */
-    char architecture[64];  /* instruction set ("avx512"), compute capability ("sm_90"), GPU family */
-    bool unified_memory;    /* host and device share memory: shared buffers cost no transfer */
-    size_t max_buffer_bytes;               /* largest single buffer */
-    size_t recommended_working_set_bytes;  /* beyond this the device slows down or refuses */
-    size_t threads;         /* CPU: threads that work on one operation; elsewhere 0 */
+    char id[32];                          /* "cpu", "cuda:0", "metal:0": what `anymps_device_open` takes */
+    char name[128];                       /* the product's name */
+    char architecture[64];                /* instruction set ("avx512"), compute capability ("sm_90"), GPU family */
+    bool unified_memory;                  /* host and device share memory: shared buffers cost no transfer */
+    size_t max_buffer_bytes;              /* largest single buffer */
+    size_t recommended_working_set_bytes; /* beyond this the device slows down or refuses */
+    size_t threads;                       /* CPU: threads that work on one operation; elsewhere 0 */
 } anymps_device_properties;
-#define ANYMPS_DEVICE_PROPERTIES_INIT { .struct_size = sizeof(anymps_device_properties) }
+#define ANYMPS_DEVICE_PROPERTIES_INIT                                                                                  \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_device_properties)                                                                \
+    }
 
 /*
  * How many devices this machine has, in order of preference: Metal, CUDA, CPU. At least 1. The first
@@ -52,19 +55,21 @@ ANYMPS_API size_t anymps_device_count(void);
  *
  * INVALID_ARGUMENT: null, or index ≥ anymps_device_count(). Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_device_describe(size_t index, anymps_device_properties *properties);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_describe(size_t index, anymps_device_properties *properties);
 
 /* How to open a device. Zero fields mean the default. */
 typedef struct anymps_device_desc {
     size_t struct_size;
-    const char *id; /* "cpu", "cuda", "cuda:1", "metal", a product name, or NULL: the variable
+    const char *id;  /* "cpu", "cuda", "cuda:1", "metal", a product name, or NULL: the variable
                        ANYMPS_DEVICE if set, else the first device. Borrowed during the call. */
-    size_t threads; /* CPU: threads per operation; 0: ANYMPS_NUM_THREADS if set, else all allowed */
+    size_t threads;  /* CPU: threads per operation; 0: ANYMPS_NUM_THREADS if set, else all allowed */
     const char *isa; /* CPU: the newest instruction set to use ("baseline", "avx2", "avx512", "neon");
                         NULL: ANYMPS_ISA if set, else the best that CPU and operating system allow */
 } anymps_device_desc;
-#define ANYMPS_DEVICE_DESC_INIT { .struct_size = sizeof(anymps_device_desc) }
+#define ANYMPS_DEVICE_DESC_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_device_desc)                                                                      \
+    }
 
 /*
  * Opens a device. `desc` may be NULL for the default device. One reference goes to `*device`.
@@ -75,8 +80,7 @@ typedef struct anymps_device_desc {
  * UNSUPPORTED: the isa is known but this CPU lacks it; the backend was not built in.
  * OUT_OF_MEMORY, DEVICE_LOST: as they say. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_open(const anymps_device_desc *desc,
-                                                            anymps_device **device);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_open(const anymps_device_desc *desc, anymps_device **device);
 
 /* Adds a reference and returns `device`. NULL stays NULL. Since: 0.1. */
 ANYMPS_API anymps_device *anymps_device_retain(anymps_device *device);
@@ -87,8 +91,8 @@ ANYMPS_API void anymps_device_release(anymps_device *device);
 /*
  * Describes an opened device. INVALID_ARGUMENT: null, or `struct_size` not set. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_device_get_properties(const anymps_device *device, anymps_device_properties *properties);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_get_properties(const anymps_device *device,
+                                                                      anymps_device_properties *properties);
 
 /*
  * The platform's own handle: `id<MTLDevice>` on Metal, `CUcontext` on CUDA, NULL on the CPU.
@@ -112,10 +116,8 @@ ANYMPS_API const char *anymps_operator_name(size_t index);
  * INVALID_ARGUMENT: null, an unknown operator (the message lists them), a wrong number of types.
  * Thread-safety: any thread. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_supports(const anymps_device *device,
-                                                                const char *operator_name,
-                                                                const anymps_dtype *dtypes,
-                                                                size_t dtype_count);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_supports(const anymps_device *device, const char *operator_name,
+                                                                const anymps_dtype *dtypes, size_t dtype_count);
 
 #ifdef __cplusplus
 }

@@ -38,22 +38,24 @@ struct DLManagedTensorVersioned;
 /* What a tensor would become. */
 typedef struct anymps_dlpack_info {
     size_t struct_size;
-    bool is_vector;          /* one dimension */
-    bool transposed;         /* the matrix is the tensor's transpose */
+    bool is_vector;  /* one dimension */
+    bool transposed; /* the matrix is the tensor's transpose */
     anymps_dtype dtype;
     size_t rows, columns, matrices; /* of the matrix; a vector has columns elements and 1 row */
     size_t row_bytes, matrix_bytes;
-    size_t needed_bytes;     /* from the first element to the last */
+    size_t needed_bytes; /* from the first element to the last */
 } anymps_dlpack_info;
-#define ANYMPS_DLPACK_INFO_INIT { .struct_size = sizeof(anymps_dlpack_info) }
+#define ANYMPS_DLPACK_INFO_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_dlpack_info)                                                                      \
+    }
 
 /*
  * Would this tensor be taken on `device`? Makes nothing. `info` may be NULL.
  * OK: yes. INVALID_ARGUMENT: null, sizes that overflow, a negative size. SHAPE_MISMATCH: cannot be a
  * matrix or vector. UNSUPPORTED: type, lanes or device. The message has the reason. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_dlpack_validate(anymps_device *device,
-                                                                const struct DLTensor *tensor,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_dlpack_validate(anymps_device *device, const struct DLTensor *tensor,
                                                                 anymps_dlpack_info *info);
 
 /*
@@ -64,17 +66,16 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_dlpack_validate(anymps_device *d
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_from_dlpack(anymps_device *device,
                                                                    struct DLManagedTensor *tensor,
-                                                                   anymps_matrix **matrix,
-                                                                   bool *transposed);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_from_dlpack_versioned(anymps_device *device, struct DLManagedTensorVersioned *tensor,
-                                    anymps_matrix **matrix, bool *transposed);
+                                                                   anymps_matrix **matrix, bool *transposed);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_from_dlpack_versioned(anymps_device *device,
+                                                                             struct DLManagedTensorVersioned *tensor,
+                                                                             anymps_matrix **matrix, bool *transposed);
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_from_dlpack(anymps_device *device,
                                                                    struct DLManagedTensor *tensor,
                                                                    anymps_vector **vector);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_vector_from_dlpack_versioned(anymps_device *device, struct DLManagedTensorVersioned *tensor,
-                                    anymps_vector **vector);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_from_dlpack_versioned(anymps_device *device,
+                                                                             struct DLManagedTensorVersioned *tensor,
+                                                                             anymps_vector **vector);
 
 /*
  * Hands a matrix (or vector) out as a tensor over the same memory; the tensor keeps the buffer until its
@@ -84,12 +85,12 @@ anymps_vector_from_dlpack_versioned(anymps_device *device, struct DLManagedTenso
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_to_dlpack(anymps_matrix *matrix,
                                                                  struct DLManagedTensor **tensor);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_to_dlpack_versioned(anymps_matrix *matrix, struct DLManagedTensorVersioned **tensor);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_to_dlpack_versioned(anymps_matrix *matrix,
+                                                                           struct DLManagedTensorVersioned **tensor);
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack(anymps_vector *vector,
                                                                  struct DLManagedTensor **tensor);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_vector_to_dlpack_versioned(anymps_vector *vector, struct DLManagedTensorVersioned **tensor);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack_versioned(anymps_vector *vector,
+                                                                           struct DLManagedTensorVersioned **tensor);
 
 /*
  * The one-call forms of kernels.h on tensors: validate, wrap, run, wait. Nothing is taken over: the
@@ -97,43 +98,42 @@ anymps_vector_to_dlpack_versioned(anymps_vector *vector, struct DLManagedTensorV
  * transpose flag of the operator where it has one and refused (SHAPE_MISMATCH) where it has none;
  * results must be row-major. `desc` may be NULL. Statuses of both worlds. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matmul_tensors(anymps_device *device, const anymps_matmul_desc *desc,
-                      const struct DLTensor *left, const struct DLTensor *right,
-                      const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_vector_tensors(anymps_device *device, const anymps_matrix_vector_desc *desc,
-                             const struct DLTensor *matrix, const struct DLTensor *vector,
-                             const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc,
-                      const struct DLTensor *source, const struct DLTensor *bias,
-                      const struct DLTensor *prelu, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_tensors(anymps_device *device, const anymps_matmul_desc *desc,
+                                                               const struct DLTensor *left,
+                                                               const struct DLTensor *right,
+                                                               const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_vector_tensors(anymps_device *device,
+                                                                      const anymps_matrix_vector_desc *desc,
+                                                                      const struct DLTensor *matrix,
+                                                                      const struct DLTensor *vector,
+                                                                      const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc,
+                                                               const struct DLTensor *source,
+                                                               const struct DLTensor *bias,
+                                                               const struct DLTensor *prelu,
+                                                               const struct DLTensor *result);
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected_tensors(
     anymps_device *device, const anymps_fully_connected_desc *desc, const struct DLTensor *source,
     const struct DLTensor *weights, const struct DLTensor *bias, const struct DLTensor *prelu,
     const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
-                       const struct DLTensor *source, const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_log_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
-                           const struct DLTensor *source, const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_rms_norm_tensors(anymps_device *device, const anymps_norm_desc *desc,
-                        const struct DLTensor *source, const struct DLTensor *residual,
-                        const struct DLTensor *weight, const struct DLTensor *bias,
-                        const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_layer_norm_tensors(anymps_device *device, const anymps_norm_desc *desc,
-                          const struct DLTensor *source, const struct DLTensor *residual,
-                          const struct DLTensor *weight, const struct DLTensor *bias,
-                          const struct DLTensor *result);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_lora_tensors(anymps_device *device, const anymps_lora_desc *desc,
-                    const struct DLTensor *source, const struct DLTensor *weights,
-                    const struct DLTensor *down, const struct DLTensor *up,
-                    const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
+                                                                const struct DLTensor *source,
+                                                                const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax_tensors(anymps_device *device,
+                                                                    const anymps_softmax_desc *desc,
+                                                                    const struct DLTensor *source,
+                                                                    const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_tensors(
+    anymps_device *device, const anymps_norm_desc *desc, const struct DLTensor *source, const struct DLTensor *residual,
+    const struct DLTensor *weight, const struct DLTensor *bias, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_tensors(
+    anymps_device *device, const anymps_norm_desc *desc, const struct DLTensor *source, const struct DLTensor *residual,
+    const struct DLTensor *weight, const struct DLTensor *bias, const struct DLTensor *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_tensors(anymps_device *device, const anymps_lora_desc *desc,
+                                                             const struct DLTensor *source,
+                                                             const struct DLTensor *weights,
+                                                             const struct DLTensor *down, const struct DLTensor *up,
+                                                             const struct DLTensor *result);
 
 #ifdef __cplusplus
 }

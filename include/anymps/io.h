@@ -24,16 +24,19 @@ enum { ANYMPS_FILE_MAX_RANK = 8 };
 /* What a tensor of a file is. `name` lives as long as the file. */
 typedef struct anymps_file_tensor {
     size_t struct_size;
-    const char *name;          /* UTF-8; "" in an .npy file */
-    anymps_dtype dtype;        /* the element type as stored */
-    size_t rank;               /* 0 (a scalar) … ANYMPS_FILE_MAX_RANK */
+    const char *name;                   /* UTF-8; "" in an .npy file */
+    anymps_dtype dtype;                 /* the element type as stored */
+    size_t rank;                        /* 0 (a scalar) … ANYMPS_FILE_MAX_RANK */
     size_t shape[ANYMPS_FILE_MAX_RANK]; /* slowest first */
-    bool column_major;         /* .npy Fortran order: read as the transposed view */
-    bool swapped;              /* the other byte order: reading copies */
-    size_t offset_bytes;       /* of the first element in the file */
+    bool column_major;                  /* .npy Fortran order: read as the transposed view */
+    bool swapped;                       /* the other byte order: reading copies */
+    size_t offset_bytes;                /* of the first element in the file */
     size_t length_bytes;
 } anymps_file_tensor;
-#define ANYMPS_FILE_TENSOR_INIT { .struct_size = sizeof(anymps_file_tensor) }
+#define ANYMPS_FILE_TENSOR_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_file_tensor)                                                                      \
+    }
 
 /*
  * Opens and checks a file; the kind is told from its first bytes, not from its name.
@@ -48,8 +51,7 @@ typedef struct anymps_file_tensor {
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_open(const char *path, anymps_file **file);
 /* As anymps_file_open over bytes in memory, which are borrowed until the file and every matrix of it
    are released. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_open_bytes(const void *bytes,
-                                                                size_t length_bytes,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_open_bytes(const void *bytes, size_t length_bytes,
                                                                 anymps_file **file);
 ANYMPS_API anymps_file *anymps_file_retain(anymps_file *file);
 /* Gives a reference back; NULL is allowed; matrices over its bytes keep the file. Since: 0.1. */
@@ -58,13 +60,11 @@ ANYMPS_API void anymps_file_release(anymps_file *file);
 /* How many tensors it holds; 0 for NULL. Since: 0.1. */
 ANYMPS_API size_t anymps_file_count(const anymps_file *file);
 /* Describes tensor `index`. INVALID_ARGUMENT: null, struct_size, index. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_get_tensor(const anymps_file *file,
-                                                                size_t index,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_get_tensor(const anymps_file *file, size_t index,
                                                                 anymps_file_tensor *tensor);
 /* Finds a tensor by name; a file with one tensor finds it also under NULL. INVALID_ARGUMENT: null, or
    no such name (the message has the nearest). Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_find(const anymps_file *file,
-                                                          const char *name, size_t *index);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_find(const anymps_file *file, const char *name, size_t *index);
 
 /* How a tensor becomes a matrix. */
 typedef struct anymps_load_desc {
@@ -75,7 +75,10 @@ typedef struct anymps_load_desc {
     bool forbid_copy;        /* UNSUPPORTED instead of a copy (conversion, byte order, alignment) */
     uint32_t flags;          /* ANYMPS_CONSTANT or 0, for the matrix descriptor */
 } anymps_load_desc;
-#define ANYMPS_LOAD_DESC_INIT { .struct_size = sizeof(anymps_load_desc) }
+#define ANYMPS_LOAD_DESC_INIT                                                                                          \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_load_desc)                                                                        \
+    }
 
 /*
  * Makes a matrix (rank 2; rank 3: a batch; rank 1: one row; rank 0: 1 × 1) or a vector (rank 1, or rank
@@ -88,12 +91,11 @@ typedef struct anymps_load_desc {
  * INVALID_ARGUMENT: null, index. SHAPE_MISMATCH: the rank does not fit; column-major of rank 3 (vectors:
  * of rank 2); a batch of none. UNSUPPORTED: a copy would be needed and may not. OUT_OF_MEMORY. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_file_load_matrix(anymps_file *file, size_t index, anymps_device *device,
-                        const anymps_load_desc *desc, anymps_matrix **matrix, bool *transposed);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_file_load_vector(anymps_file *file, size_t index, anymps_device *device,
-                        const anymps_load_desc *desc, anymps_vector **vector);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_load_matrix(anymps_file *file, size_t index, anymps_device *device,
+                                                                 const anymps_load_desc *desc, anymps_matrix **matrix,
+                                                                 bool *transposed);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_load_vector(anymps_file *file, size_t index, anymps_device *device,
+                                                                 const anymps_load_desc *desc, anymps_vector **vector);
 
 /*
  * Writes a matrix (rank 2; several matrices: rank 3) as .npy version 1.0, little-endian, C order; bf16,
@@ -101,10 +103,8 @@ anymps_file_load_vector(anymps_file *file, size_t index, anymps_device *device,
  * place, flushed and renamed. A path that is a device or a pipe is written straight.
  * INVALID_ARGUMENT: null. IO: as errno says. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write(const char *path,
-                                                          const anymps_matrix *matrix);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write_vector(const char *path,
-                                                                 const anymps_vector *vector);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write(const char *path, const anymps_matrix *matrix);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write_vector(const char *path, const anymps_vector *vector);
 
 /* One tensor to write: exactly one of `matrix` and `vector` is not NULL. */
 typedef struct anymps_safetensors_entry {
@@ -118,8 +118,9 @@ typedef struct anymps_safetensors_entry {
  * INVALID_ARGUMENT: null, a name twice, reserved ("__metadata__") or not UTF-8. IO. OUT_OF_MEMORY.
  * Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_safetensors_write(const char *path, const anymps_safetensors_entry *entries, size_t count);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_safetensors_write(const char *path,
+                                                                  const anymps_safetensors_entry *entries,
+                                                                  size_t count);
 
 #ifdef __cplusplus
 }

@@ -85,7 +85,10 @@ typedef struct anymps_range {
     size_t batch_start;
     size_t batch_size;
 } anymps_range;
-#define ANYMPS_RANGE_INIT { .struct_size = sizeof(anymps_range), .batch_size = ANYMPS_ALL }
+#define ANYMPS_RANGE_INIT                                                                                              \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_range), .batch_size = ANYMPS_ALL                                                  \
+    }
 
 /* Adds a reference and returns `kernel`. NULL stays NULL. Since: 0.1. */
 ANYMPS_API anymps_kernel *anymps_kernel_retain(anymps_kernel *kernel);
@@ -107,15 +110,18 @@ typedef struct anymps_kernel_cache_stats {
     uint64_t hits;
     uint64_t misses;
 } anymps_kernel_cache_stats;
-#define ANYMPS_KERNEL_CACHE_STATS_INIT { .struct_size = sizeof(anymps_kernel_cache_stats) }
+#define ANYMPS_KERNEL_CACHE_STATS_INIT                                                                                 \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_kernel_cache_stats)                                                               \
+    }
 
 /* INVALID_ARGUMENT: null, or `struct_size` not set. Thread-safety: any thread. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_device_kernel_cache_stats(const anymps_device *device, anymps_kernel_cache_stats *stats);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_kernel_cache_stats(const anymps_device *device,
+                                                                          anymps_kernel_cache_stats *stats);
 /* Keeps at most `capacity` kernels from now on (256 at first); 0 turns caching off.
    INVALID_ARGUMENT: null. Thread-safety: any thread. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_device_set_kernel_cache_capacity(anymps_device *device, size_t capacity);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_set_kernel_cache_capacity(anymps_device *device,
+                                                                                 size_t capacity);
 
 /* ---- matmul ----------------------------------------------------------------------------------- */
 
@@ -159,24 +165,24 @@ typedef struct anymps_matmul_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_matmul_desc;
-#define ANYMPS_MATMUL_DESC_INIT                                                                    \
-    { .struct_size = sizeof(anymps_matmul_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,        \
-      .interior = ANYMPS_ALL, .alpha = 1.0 }
+#define ANYMPS_MATMUL_DESC_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_matmul_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .interior = ANYMPS_ALL,  \
+        .alpha = 1.0                                                                                                   \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    matmul. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_create(anymps_device *device,
-                                                              const anymps_matmul_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_create(anymps_device *device, const anymps_matmul_desc *desc,
                                                               anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matmul_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                     anymps_matrix *left, anymps_matrix *right, anymps_matrix *result,
-                     const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_encode(anymps_kernel *kernel,
+                                                              anymps_command_buffer *command_buffer,
+                                                              anymps_matrix *left, anymps_matrix *right,
+                                                              anymps_matrix *result, const anymps_range *range);
 /* `desc` may be NULL: result = left * right. Sizes and types that the descriptor leaves open come from
    the operands, which must then fit exactly. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul(const anymps_matmul_desc *desc,
-                                                       anymps_matrix *left, anymps_matrix *right,
-                                                       anymps_matrix *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul(const anymps_matmul_desc *desc, anymps_matrix *left,
+                                                       anymps_matrix *right, anymps_matrix *result);
 
 /* ---- matrix_vector ---------------------------------------------------------------------------- */
 
@@ -190,7 +196,7 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul(const anymps_matmul_desc 
  */
 typedef struct anymps_matrix_vector_desc {
     size_t struct_size;
-    size_t rows;    /* ANYMPS_ALL, for the one-call form only: from the operands */
+    size_t rows; /* ANYMPS_ALL, for the one-call form only: from the operands */
     size_t columns;
     bool transpose;
     double alpha;
@@ -201,22 +207,23 @@ typedef struct anymps_matrix_vector_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_matrix_vector_desc;
-#define ANYMPS_MATRIX_VECTOR_DESC_INIT                                                             \
-    { .struct_size = sizeof(anymps_matrix_vector_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, \
-      .alpha = 1.0 }
+#define ANYMPS_MATRIX_VECTOR_DESC_INIT                                                                                 \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_matrix_vector_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .alpha = 1.0      \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    matrix_vector. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_vector_create(anymps_device *device, const anymps_matrix_vector_desc *desc,
-                            anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_vector_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                            anymps_matrix *matrix, anymps_vector *vector, anymps_vector *result,
-                            const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_matrix_vector(const anymps_matrix_vector_desc *desc, anymps_matrix *matrix,
-                     anymps_vector *vector, anymps_vector *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_vector_create(anymps_device *device,
+                                                                     const anymps_matrix_vector_desc *desc,
+                                                                     anymps_kernel **kernel);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_vector_encode(anymps_kernel *kernel,
+                                                                     anymps_command_buffer *command_buffer,
+                                                                     anymps_matrix *matrix, anymps_vector *vector,
+                                                                     anymps_vector *result, const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_vector(const anymps_matrix_vector_desc *desc,
+                                                              anymps_matrix *matrix, anymps_vector *vector,
+                                                              anymps_vector *result);
 
 /* ---- neuron functions ------------------------------------------------------------------------- */
 
@@ -273,22 +280,22 @@ typedef struct anymps_neuron_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_neuron_desc;
-#define ANYMPS_NEURON_DESC_INIT                                                                    \
-    { .struct_size = sizeof(anymps_neuron_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,        \
-      .alpha = 1.0 }
+#define ANYMPS_NEURON_DESC_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_neuron_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .alpha = 1.0             \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    neuron. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_create(anymps_device *device,
-                                                              const anymps_neuron_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_create(anymps_device *device, const anymps_neuron_desc *desc,
                                                               anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_neuron_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                     anymps_matrix *source, anymps_vector *bias, anymps_vector *prelu,
-                     anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron(const anymps_neuron_desc *desc,
-                                                       anymps_matrix *source, anymps_vector *bias,
-                                                       anymps_vector *prelu,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_encode(anymps_kernel *kernel,
+                                                              anymps_command_buffer *command_buffer,
+                                                              anymps_matrix *source, anymps_vector *bias,
+                                                              anymps_vector *prelu, anymps_matrix *result,
+                                                              const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron(const anymps_neuron_desc *desc, anymps_matrix *source,
+                                                       anymps_vector *bias, anymps_vector *prelu,
                                                        anymps_matrix *result);
 
 /* ---- fully_connected -------------------------------------------------------------------------- */
@@ -320,23 +327,24 @@ typedef struct anymps_fully_connected_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_fully_connected_desc;
-#define ANYMPS_FULLY_CONNECTED_DESC_INIT                                                           \
-    { .struct_size = sizeof(anymps_fully_connected_desc), .rows = ANYMPS_ALL,                      \
-      .inputs = ANYMPS_ALL, .outputs = ANYMPS_ALL, .alpha = 1.0 }
+#define ANYMPS_FULLY_CONNECTED_DESC_INIT                                                                               \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_fully_connected_desc), .rows = ANYMPS_ALL, .inputs = ANYMPS_ALL,                  \
+        .outputs = ANYMPS_ALL, .alpha = 1.0                                                                            \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    fully_connected. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_fully_connected_create(anymps_device *device, const anymps_fully_connected_desc *desc,
-                              anymps_kernel **kernel);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected_create(anymps_device *device,
+                                                                       const anymps_fully_connected_desc *desc,
+                                                                       anymps_kernel **kernel);
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected_encode(
-    anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-    anymps_matrix *weights, anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result,
-    const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_fully_connected(const anymps_fully_connected_desc *desc, anymps_matrix *source,
-                       anymps_matrix *weights, anymps_vector *bias, anymps_vector *prelu,
-                       anymps_matrix *result);
+    anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source, anymps_matrix *weights,
+    anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result, const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected(const anymps_fully_connected_desc *desc,
+                                                                anymps_matrix *source, anymps_matrix *weights,
+                                                                anymps_vector *bias, anymps_vector *prelu,
+                                                                anymps_matrix *result);
 
 /* ---- softmax, log_softmax --------------------------------------------------------------------- */
 
@@ -361,20 +369,20 @@ typedef struct anymps_softmax_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_softmax_desc;
-#define ANYMPS_SOFTMAX_DESC_INIT                                                                   \
-    { .struct_size = sizeof(anymps_softmax_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,       \
-      .scale = 1.0 }
+#define ANYMPS_SOFTMAX_DESC_INIT                                                                                       \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_softmax_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .scale = 1.0            \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    softmax. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_create(anymps_device *device,
-                                                               const anymps_softmax_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_create(anymps_device *device, const anymps_softmax_desc *desc,
                                                                anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_softmax_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                      anymps_matrix *source, anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax(const anymps_softmax_desc *desc,
-                                                        anymps_matrix *source,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_encode(anymps_kernel *kernel,
+                                                               anymps_command_buffer *command_buffer,
+                                                               anymps_matrix *source, anymps_matrix *result,
+                                                               const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax(const anymps_softmax_desc *desc, anymps_matrix *source,
                                                         anymps_matrix *result);
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -382,11 +390,11 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax(const anymps_softmax_des
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax_create(anymps_device *device,
                                                                    const anymps_softmax_desc *desc,
                                                                    anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_log_softmax_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                          anymps_matrix *source, anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax(const anymps_softmax_desc *desc,
-                                                            anymps_matrix *source,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax_encode(anymps_kernel *kernel,
+                                                                   anymps_command_buffer *command_buffer,
+                                                                   anymps_matrix *source, anymps_matrix *result,
+                                                                   const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax(const anymps_softmax_desc *desc, anymps_matrix *source,
                                                             anymps_matrix *result);
 
 /* ---- rms_norm, layer_norm --------------------------------------------------------------------- */
@@ -416,48 +424,43 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax(const anymps_softmax
  */
 typedef struct anymps_norm_desc {
     size_t struct_size;
-    size_t rows;    /* ANYMPS_ALL: what the source's origin leaves */
-    size_t columns; /* likewise */
-    double epsilon; /* >= 0 */
+    size_t rows;        /* ANYMPS_ALL: what the source's origin leaves */
+    size_t columns;     /* likewise */
+    double epsilon;     /* >= 0 */
     anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_norm_desc;
-#define ANYMPS_NORM_DESC_INIT                                                                      \
-    { .struct_size = sizeof(anymps_norm_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL,          \
-      .epsilon = 1e-5 }
+#define ANYMPS_NORM_DESC_INIT                                                                                          \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_norm_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .epsilon = 1e-5            \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    rms_norm. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_create(anymps_device *device,
-                                                                const anymps_norm_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_create(anymps_device *device, const anymps_norm_desc *desc,
                                                                 anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_rms_norm_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                       anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
-                       anymps_vector *bias, anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm(const anymps_norm_desc *desc,
-                                                         anymps_matrix *source,
-                                                         anymps_matrix *residual,
-                                                         anymps_vector *weight,
-                                                         anymps_vector *bias,
-                                                         anymps_matrix *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_encode(anymps_kernel *kernel,
+                                                                anymps_command_buffer *command_buffer,
+                                                                anymps_matrix *source, anymps_matrix *residual,
+                                                                anymps_vector *weight, anymps_vector *bias,
+                                                                anymps_matrix *result, const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm(const anymps_norm_desc *desc, anymps_matrix *source,
+                                                         anymps_matrix *residual, anymps_vector *weight,
+                                                         anymps_vector *bias, anymps_matrix *result);
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    layer_norm. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_create(anymps_device *device,
-                                                                  const anymps_norm_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_create(anymps_device *device, const anymps_norm_desc *desc,
                                                                   anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_layer_norm_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                         anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
-                         anymps_vector *bias, anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm(const anymps_norm_desc *desc,
-                                                           anymps_matrix *source,
-                                                           anymps_matrix *residual,
-                                                           anymps_vector *weight,
-                                                           anymps_vector *bias,
-                                                           anymps_matrix *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_encode(anymps_kernel *kernel,
+                                                                  anymps_command_buffer *command_buffer,
+                                                                  anymps_matrix *source, anymps_matrix *residual,
+                                                                  anymps_vector *weight, anymps_vector *bias,
+                                                                  anymps_matrix *result, const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm(const anymps_norm_desc *desc, anymps_matrix *source,
+                                                           anymps_matrix *residual, anymps_vector *weight,
+                                                           anymps_vector *bias, anymps_matrix *result);
 
 /* ---- lora ------------------------------------------------------------------------------------- */
 
@@ -489,21 +492,23 @@ typedef struct anymps_lora_desc {
     uint32_t options;
     anymps_algorithm algorithm;
 } anymps_lora_desc;
-#define ANYMPS_LORA_DESC_INIT { .struct_size = sizeof(anymps_lora_desc), .scale = 1.0 }
+#define ANYMPS_LORA_DESC_INIT                                                                                          \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_lora_desc), .scale = 1.0                                                          \
+    }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
    lora. Statuses: top of this header. Thread-safety: any thread; the command buffer is the caller's. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_create(anymps_device *device,
-                                                            const anymps_lora_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_create(anymps_device *device, const anymps_lora_desc *desc,
                                                             anymps_kernel **kernel);
-ANYMPS_API ANYMPS_MUST_USE anymps_status
-anymps_lora_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                   anymps_matrix *source, anymps_matrix *weights, anymps_matrix *down,
-                   anymps_matrix *up, anymps_matrix *result, const anymps_range *range);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora(const anymps_lora_desc *desc,
-                                                     anymps_matrix *source,
-                                                     anymps_matrix *weights, anymps_matrix *down,
-                                                     anymps_matrix *up, anymps_matrix *result);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_encode(anymps_kernel *kernel,
+                                                            anymps_command_buffer *command_buffer,
+                                                            anymps_matrix *source, anymps_matrix *weights,
+                                                            anymps_matrix *down, anymps_matrix *up,
+                                                            anymps_matrix *result, const anymps_range *range);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora(const anymps_lora_desc *desc, anymps_matrix *source,
+                                                     anymps_matrix *weights, anymps_matrix *down, anymps_matrix *up,
+                                                     anymps_matrix *result);
 
 #ifdef __cplusplus
 }

@@ -49,10 +49,12 @@ typedef struct anymps_matrix_desc {
     size_t row_bytes;    /* bytes from a row to the next; 0 means columns * element size */
     size_t matrix_bytes; /* bytes from a matrix to the next; 0 means rows * row_bytes */
     anymps_dtype dtype;
-    uint32_t flags;      /* ANYMPS_CONSTANT or 0 */
+    uint32_t flags; /* ANYMPS_CONSTANT or 0 */
 } anymps_matrix_desc;
-#define ANYMPS_MATRIX_DESC_INIT                                                                    \
-    { .struct_size = sizeof(anymps_matrix_desc), .matrices = 1, .dtype = ANYMPS_DTYPE_F32 }
+#define ANYMPS_MATRIX_DESC_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_matrix_desc), .matrices = 1, .dtype = ANYMPS_DTYPE_F32                            \
+    }
 
 /* Shape and layout of a vector (MPSVectorDescriptor): element i of vector k is at byte
    offset_bytes + k * vector_bytes + i * element size. `vector_bytes` is a multiple of the element size
@@ -63,14 +65,15 @@ typedef struct anymps_vector_desc {
     size_t vectors;      /* 0 means 1 */
     size_t vector_bytes; /* bytes from a vector to the next; 0 means length * element size */
     anymps_dtype dtype;
-    uint32_t flags;      /* ANYMPS_CONSTANT or 0 */
+    uint32_t flags; /* ANYMPS_CONSTANT or 0 */
 } anymps_vector_desc;
-#define ANYMPS_VECTOR_DESC_INIT                                                                    \
-    { .struct_size = sizeof(anymps_vector_desc), .vectors = 1, .dtype = ANYMPS_DTYPE_F32 }
+#define ANYMPS_VECTOR_DESC_INIT                                                                                        \
+    {                                                                                                                  \
+        .struct_size = sizeof(anymps_vector_desc), .vectors = 1, .dtype = ANYMPS_DTYPE_F32                             \
+    }
 
 /* A tight descriptor of one rows × columns matrix. Since: 0.1. */
-static inline anymps_matrix_desc anymps_matrix_desc_make(size_t rows, size_t columns,
-                                                         anymps_dtype dtype)
+static inline anymps_matrix_desc anymps_matrix_desc_make(size_t rows, size_t columns, anymps_dtype dtype)
 {
     anymps_matrix_desc desc = ANYMPS_MATRIX_DESC_INIT;
     desc.rows = rows;
@@ -100,10 +103,8 @@ ANYMPS_API size_t anymps_matrix_row_bytes(size_t columns, anymps_dtype dtype);
  * receives the bytes from the first element to the last. Nothing is changed on failure.
  * INVALID_ARGUMENT: null, no type, a stride that breaks a rule, sizes that overflow. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc,
-                                                                    size_t *needed_bytes);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_desc_resolve(anymps_vector_desc *desc,
-                                                                    size_t *needed_bytes);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc, size_t *needed_bytes);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_desc_resolve(anymps_vector_desc *desc, size_t *needed_bytes);
 
 /*
  * Makes a matrix over `buffer` from byte `offset_bytes` on; the buffer is kept until the matrix goes.
@@ -112,18 +113,15 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_desc_resolve(anymps_vecto
  * SHAPE_MISMATCH: the last element lies past the end of the buffer (the message has both numbers).
  * Source: -[MPSMatrix initWithBuffer:offset:descriptor:]. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_create(anymps_buffer *buffer,
-                                                              size_t offset_bytes,
-                                                              const anymps_matrix_desc *desc,
-                                                              anymps_matrix **matrix);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes,
+                                                              const anymps_matrix_desc *desc, anymps_matrix **matrix);
 
 /*
  * Makes a matrix with a zeroed SHARED buffer of its own (MANAGED where the device has no shared
  * memory worth using is never chosen for you). Statuses as anymps_matrix_create, OUT_OF_MEMORY.
  * Source: -[MPSMatrix initWithDevice:descriptor:]. Since: 0.1.
  */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_create_on(anymps_device *device,
-                                                                 const anymps_matrix_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_create_on(anymps_device *device, const anymps_matrix_desc *desc,
                                                                  anymps_matrix **matrix);
 
 /* Adds a reference and returns `matrix`. NULL stays NULL. Since: 0.1. */
@@ -145,12 +143,9 @@ ANYMPS_API size_t anymps_matrix_offset_bytes(const anymps_matrix *matrix);
 ANYMPS_API void *anymps_matrix_contents(const anymps_matrix *matrix);
 
 /* The same seven for vectors. Source: MPSVector. Since: 0.1. */
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create(anymps_buffer *buffer,
-                                                              size_t offset_bytes,
-                                                              const anymps_vector_desc *desc,
-                                                              anymps_vector **vector);
-ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create_on(anymps_device *device,
-                                                                 const anymps_vector_desc *desc,
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes,
+                                                              const anymps_vector_desc *desc, anymps_vector **vector);
+ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create_on(anymps_device *device, const anymps_vector_desc *desc,
                                                                  anymps_vector **vector);
 ANYMPS_API anymps_vector *anymps_vector_retain(anymps_vector *vector);
 ANYMPS_API void anymps_vector_release(anymps_vector *vector);

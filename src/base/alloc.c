@@ -55,7 +55,8 @@ static atomic_size_t live_objects, live_blocks, live_block_bytes, live_device_by
 anymps_status anymps_set_allocator(const anymps_allocator *allocator)
 {
     const size_t blocks = atomic_load(&live_blocks);
-    ANYMPS_FAIL_IF(blocks != 0, ANYMPS_INVALID_STATE, "set_allocator: %zu blocks of the former allocator are live", blocks);
+    ANYMPS_FAIL_IF(blocks != 0, ANYMPS_INVALID_STATE, "set_allocator: %zu blocks of the former allocator are live",
+                   blocks);
     if (allocator == NULL) {
         hook = (anymps_allocator){default_allocate, default_release, NULL};
         return ANYMPS_OK;

@@ -50,9 +50,9 @@ typedef struct amps_kernel {
 
 /* What memory is asked for. */
 typedef enum amps_memory_kind {
-    AMPS_MEMORY_NEW = 0,         /* fresh, zeroed */
-    AMPS_MEMORY_WRAP_HOST = 1,   /* over host memory `bytes`, shared storage; a copy only if `may_copy` */
-    AMPS_MEMORY_WRAP_NATIVE = 2  /* over the platform's handle `bytes`; never a copy */
+    AMPS_MEMORY_NEW = 0,        /* fresh, zeroed */
+    AMPS_MEMORY_WRAP_HOST = 1,  /* over host memory `bytes`, shared storage; a copy only if `may_copy` */
+    AMPS_MEMORY_WRAP_NATIVE = 2 /* over the platform's handle `bytes`; never a copy */
 } amps_memory_kind;
 
 typedef struct amps_memory_request {
@@ -82,7 +82,7 @@ typedef struct amps_transfer {
     const void *host_bytes; /* WRITE: source */
     amps_memory *source;    /* COPY */
     size_t source_offset_bytes;
-    uint8_t value;          /* FILL */
+    uint8_t value; /* FILL */
 } amps_transfer;
 
 /*
@@ -132,8 +132,7 @@ struct amps_backend {
     /* No submission of the queue is in flight by then. */
     void (*queue_close)(amps_queue *queue);
 
-    anymps_status (*allocate)(amps_device *device, const amps_memory_request *request,
-                              amps_memory **memory);
+    anymps_status (*allocate)(amps_device *device, const amps_memory_request *request, amps_memory **memory);
     /* No work uses the memory by then. For wrapped memory the front end calls the release callback after
        this returns. */
     void (*free)(amps_memory *memory);
@@ -141,12 +140,10 @@ struct amps_backend {
     anymps_status (*transfer)(amps_device *device, const amps_transfer *transfer);
 
     /* Can this device run `op` on these types (in the descriptor's order)? UNSUPPORTED with a reason. */
-    anymps_status (*supports)(amps_device *device, amps_operator op, const anymps_dtype *dtypes,
-                              size_t dtype_count);
+    anymps_status (*supports)(amps_device *device, amps_operator op, const anymps_dtype *dtypes, size_t dtype_count);
 
     /* Prepares a kernel from a complete descriptor, which lives as long as the kernel. */
-    anymps_status (*prepare)(amps_device *device, amps_operator op, const void *desc,
-                             amps_kernel **kernel);
+    anymps_status (*prepare)(amps_device *device, amps_operator op, const void *desc, amps_kernel **kernel);
     void (*discard)(amps_kernel *kernel);
 
     /* Sends all records to the queue, in order, after everything submitted to it before; waits for

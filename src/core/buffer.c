@@ -8,7 +8,8 @@
 
 static anymps_status check_device(const anymps_device *device, const void *out, const char *name)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device is NULL or no device", name);
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device is NULL or no device",
+                   name);
     ANYMPS_FAIL_IF(out == NULL, ANYMPS_INVALID_ARGUMENT, "%s: the buffer's address is NULL", name);
     return ANYMPS_OK;
 }
@@ -34,15 +35,16 @@ static anymps_status make(anymps_device *device, const amps_memory_request *requ
     return ANYMPS_OK;
 }
 
-anymps_status anymps_buffer_create(anymps_device *device, size_t length_bytes, anymps_storage storage, anymps_buffer **buffer)
+anymps_status anymps_buffer_create(anymps_device *device, size_t length_bytes, anymps_storage storage,
+                                   anymps_buffer **buffer)
 {
     ANYMPS_TRY(check_device(device, buffer, "buffer_create"));
     ANYMPS_FAIL_IF(length_bytes == 0, ANYMPS_INVALID_ARGUMENT, "buffer_create: length is 0 bytes, must be at least 1");
     const size_t most = device->impl->properties.max_buffer_bytes;
-    ANYMPS_FAIL_IF(length_bytes > most, ANYMPS_INVALID_ARGUMENT, "buffer_create: length is %zu bytes, this device allows %zu",
-                   length_bytes, most);
-    ANYMPS_FAIL_IF((unsigned)storage > ANYMPS_STORAGE_PRIVATE, ANYMPS_INVALID_ARGUMENT, "buffer_create: storage %d is not 0, 1 or 2",
-                   (int)storage);
+    ANYMPS_FAIL_IF(length_bytes > most, ANYMPS_INVALID_ARGUMENT,
+                   "buffer_create: length is %zu bytes, this device allows %zu", length_bytes, most);
+    ANYMPS_FAIL_IF((unsigned)storage > ANYMPS_STORAGE_PRIVATE, ANYMPS_INVALID_ARGUMENT,
+                   "buffer_create: storage %d is not 0, 1 or 2", (int)storage);
     const amps_memory_request request = {.kind = AMPS_MEMORY_NEW, .length_bytes = length_bytes, .storage = storage};
     return make(device, &request, buffer);
 }
@@ -65,7 +67,8 @@ anymps_status anymps_buffer_create_with_bytes(anymps_device *device, const void 
 
 static anymps_status check_wrap(const anymps_wrap_desc *desc, const char *name)
 {
-    ANYMPS_FAIL_IF(desc == NULL || desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT, "%s: desc is NULL or its struct_size is 0", name);
+    ANYMPS_FAIL_IF(desc == NULL || desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: desc is NULL or its struct_size is 0", name);
     ANYMPS_FAIL_IF(desc->bytes == NULL, ANYMPS_INVALID_ARGUMENT, "%s: bytes is NULL", name);
     ANYMPS_FAIL_IF(desc->length_bytes == 0, ANYMPS_INVALID_ARGUMENT, "%s: length is 0 bytes, must be at least 1", name);
     return ANYMPS_OK;
@@ -98,8 +101,8 @@ static anymps_status wrap(anymps_device *device, const anymps_wrap_desc *given, 
     anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;
     memcpy(&desc, given, amps_min(given->struct_size, sizeof desc));
     const size_t most = device->impl->properties.max_buffer_bytes;
-    ANYMPS_FAIL_IF(desc.length_bytes > most, ANYMPS_INVALID_ARGUMENT, "%s: length is %zu bytes, this device allows %zu", name,
-                   desc.length_bytes, most);
+    ANYMPS_FAIL_IF(desc.length_bytes > most, ANYMPS_INVALID_ARGUMENT, "%s: length is %zu bytes, this device allows %zu",
+                   name, desc.length_bytes, most);
     const amps_memory_request request = {.kind = kind,
                                          .length_bytes = desc.length_bytes,
                                          .storage = ANYMPS_STORAGE_SHARED,
@@ -187,7 +190,8 @@ void *anymps_buffer_native(const anymps_buffer *buffer)
 
 static anymps_status check_range(const anymps_buffer *buffer, size_t offset, size_t length, const char *name)
 {
-    ANYMPS_FAIL_IF(!amps_is(buffer, AMPS_KIND_BUFFER), ANYMPS_INVALID_ARGUMENT, "%s: buffer is NULL or no buffer", name);
+    ANYMPS_FAIL_IF(!amps_is(buffer, AMPS_KIND_BUFFER), ANYMPS_INVALID_ARGUMENT, "%s: buffer is NULL or no buffer",
+                   name);
     ANYMPS_FAIL_IF(!amps_in_range(offset, length, buffer->memory->length_bytes), ANYMPS_INVALID_ARGUMENT,
                    "%s: %zu bytes from byte %zu on pass the end of the buffer of %zu bytes", name, length, offset,
                    buffer->memory->length_bytes);
@@ -208,10 +212,12 @@ static anymps_status send(const anymps_buffer *buffer, const amps_transfer *tran
     return buffer->device->impl->backend->transfer(buffer->device->impl, transfer);
 }
 
-anymps_status anymps_buffer_read(const anymps_buffer *buffer, size_t offset_bytes, void *destination, size_t length_bytes)
+anymps_status anymps_buffer_read(const anymps_buffer *buffer, size_t offset_bytes, void *destination,
+                                 size_t length_bytes)
 {
     ANYMPS_TRY(check_range(buffer, offset_bytes, length_bytes, "buffer_read"));
-    ANYMPS_FAIL_IF(destination == NULL && length_bytes != 0, ANYMPS_INVALID_ARGUMENT, "buffer_read: destination is NULL");
+    ANYMPS_FAIL_IF(destination == NULL && length_bytes != 0, ANYMPS_INVALID_ARGUMENT,
+                   "buffer_read: destination is NULL");
     return send(buffer, &(amps_transfer){.kind = AMPS_TRANSFER_READ,
                                          .memory = buffer->memory,
                                          .offset_bytes = offset_bytes,
@@ -245,8 +251,8 @@ anymps_status anymps_buffer_fill(anymps_buffer *buffer, size_t offset_bytes, siz
 /* Between two backends the bytes go through a host block of at most this size. */
 enum { BOUNCE_BYTES = 1 << 20 };
 
-static anymps_status copy_through_host(anymps_buffer *to, size_t to_offset, const anymps_buffer *from, size_t from_offset,
-                                       size_t length)
+static anymps_status copy_through_host(anymps_buffer *to, size_t to_offset, const anymps_buffer *from,
+                                       size_t from_offset, size_t length)
 {
     void *const bounce = amps_malloc(amps_min(length, BOUNCE_BYTES));
     if (bounce == NULL) {
@@ -264,8 +270,8 @@ static anymps_status copy_through_host(anymps_buffer *to, size_t to_offset, cons
     return status;
 }
 
-anymps_status anymps_buffer_copy(anymps_buffer *destination, size_t destination_offset_bytes, const anymps_buffer *source,
-                                 size_t source_offset_bytes, size_t length_bytes)
+anymps_status anymps_buffer_copy(anymps_buffer *destination, size_t destination_offset_bytes,
+                                 const anymps_buffer *source, size_t source_offset_bytes, size_t length_bytes)
 {
     ANYMPS_TRY(check_range(destination, destination_offset_bytes, length_bytes, "buffer_copy"));
     ANYMPS_TRY(check_range(source, source_offset_bytes, length_bytes, "buffer_copy"));
@@ -281,13 +287,15 @@ anymps_status anymps_buffer_copy(anymps_buffer *destination, size_t destination_
                                               .source_offset_bytes = source_offset_bytes});
 }
 
-static anymps_status managed(anymps_buffer *buffer, size_t offset, size_t length, amps_transfer_kind kind, const char *name)
+static anymps_status managed(anymps_buffer *buffer, size_t offset, size_t length, amps_transfer_kind kind,
+                             const char *name)
 {
     ANYMPS_TRY(check_range(buffer, offset, length, name));
     if (buffer->memory->storage != ANYMPS_STORAGE_MANAGED) {
         return ANYMPS_OK;
     }
-    return send(buffer, &(amps_transfer){.kind = kind, .memory = buffer->memory, .offset_bytes = offset, .length_bytes = length});
+    return send(buffer, &(amps_transfer){
+                            .kind = kind, .memory = buffer->memory, .offset_bytes = offset, .length_bytes = length});
 }
 
 anymps_status anymps_buffer_did_modify(anymps_buffer *buffer, size_t offset_bytes, size_t length_bytes)

@@ -34,7 +34,7 @@ struct anymps_command_buffer {
     amps_record *records; /* submission.records points here; submission.count are used */
     size_t record_capacity;
     chunk *first_chunk;
-    chunk *last_chunk; /* the one being filled; those behind it are empty */
+    chunk *last_chunk;  /* the one being filled; those behind it are empty */
     amps_object **held; /* kernels and operands of the records, one reference each */
     size_t held_count;
     size_t held_capacity;
@@ -73,8 +73,10 @@ static anymps_status check_not_in_flight(const anymps_command_buffer *command_bu
 
 anymps_status anymps_command_buffer_create(anymps_queue *queue, anymps_command_buffer **command_buffer)
 {
-    ANYMPS_FAIL_IF(!amps_is(queue, AMPS_KIND_QUEUE), ANYMPS_INVALID_ARGUMENT, "command_buffer_create: queue is NULL or no queue");
-    ANYMPS_FAIL_IF(command_buffer == NULL, ANYMPS_INVALID_ARGUMENT, "command_buffer_create: the command buffer's address is NULL");
+    ANYMPS_FAIL_IF(!amps_is(queue, AMPS_KIND_QUEUE), ANYMPS_INVALID_ARGUMENT,
+                   "command_buffer_create: queue is NULL or no queue");
+    ANYMPS_FAIL_IF(command_buffer == NULL, ANYMPS_INVALID_ARGUMENT,
+                   "command_buffer_create: the command buffer's address is NULL");
     anymps_command_buffer *made = amps_calloc(1, sizeof *made);
     if (made == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
@@ -249,11 +251,13 @@ anymps_status amps_command_buffer_append(anymps_command_buffer *command_buffer, 
 {
     amps_submission *const submission = &command_buffer->submission;
     void *records = command_buffer->records, *held = command_buffer->held;
-    anymps_status status = grow(&records, &command_buffer->record_capacity, submission->count, 1, sizeof(amps_record), FIRST_RECORDS);
+    anymps_status status =
+        grow(&records, &command_buffer->record_capacity, submission->count, 1, sizeof(amps_record), FIRST_RECORDS);
     command_buffer->records = records;
     submission->records = records;
     ANYMPS_TRY(status);
-    status = grow(&held, &command_buffer->held_capacity, command_buffer->held_count, 1 + count, sizeof(amps_object *), FIRST_HELD);
+    status = grow(&held, &command_buffer->held_capacity, command_buffer->held_count, 1 + count, sizeof(amps_object *),
+                  FIRST_HELD);
     command_buffer->held = held;
     ANYMPS_TRY(status);
     chunk *const room = chunk_with_room(command_buffer, count);
@@ -297,8 +301,8 @@ anymps_status anymps_command_buffer_reset(anymps_command_buffer *command_buffer)
 
 /* ---- Commit, completion, wait ----------------------------------------------------------------- */
 
-anymps_status anymps_command_buffer_on_completion(anymps_command_buffer *command_buffer, anymps_completion_callback callback,
-                                                  void *context)
+anymps_status anymps_command_buffer_on_completion(anymps_command_buffer *command_buffer,
+                                                  anymps_completion_callback callback, void *context)
 {
     ANYMPS_TRY(check_not_in_flight(command_buffer, "command_buffer_on_completion"));
     (void)pthread_mutex_lock(&command_buffer->lock);
@@ -322,7 +326,8 @@ static anymps_status claim(anymps_command_buffer *command_buffer, int *before)
         command_buffer->commit_started_ns = command_buffer->timings ? amps_now_ns() : 0;
     }
     (void)pthread_mutex_unlock(&command_buffer->lock);
-    ANYMPS_FAIL_IF(!free, ANYMPS_INVALID_STATE, "command_buffer_commit: the command buffer is in flight; wait for it first");
+    ANYMPS_FAIL_IF(!free, ANYMPS_INVALID_STATE,
+                   "command_buffer_commit: the command buffer is in flight; wait for it first");
     return ANYMPS_OK;
 }
 
@@ -443,8 +448,9 @@ anymps_status anymps_command_buffer_wait(anymps_command_buffer *command_buffer)
 
 anymps_command_buffer_state anymps_command_buffer_get_state(const anymps_command_buffer *command_buffer)
 {
-    return amps_is(command_buffer, AMPS_KIND_COMMAND_BUFFER) ? (anymps_command_buffer_state)atomic_load(&command_buffer->state)
-                                                             : ANYMPS_COMMAND_BUFFER_RECORDING;
+    return amps_is(command_buffer, AMPS_KIND_COMMAND_BUFFER)
+               ? (anymps_command_buffer_state)atomic_load(&command_buffer->state)
+               : ANYMPS_COMMAND_BUFFER_RECORDING;
 }
 
 /* The lock of an object that the caller sees as const: reading under it changes nothing he can see. */
@@ -527,8 +533,8 @@ size_t anymps_command_buffer_describe(const anymps_command_buffer *command_buffe
             if (view->memory == NULL) {
                 put(text, room, &used, " -");
             } else {
-                put(text, room, &used, " %s[%zux%zu]+%zu/%zu", anymps_dtype_name(view->dtype), view->rows, view->columns,
-                    view->offset_bytes, view->row_bytes);
+                put(text, room, &used, " %s[%zux%zu]+%zu/%zu", anymps_dtype_name(view->dtype), view->rows,
+                    view->columns, view->offset_bytes, view->row_bytes);
             }
         }
         put(text, room, &used, " (%.100s)\n", record->kernel->explain != NULL ? record->kernel->explain : "");

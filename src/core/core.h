@@ -37,7 +37,7 @@ struct anymps_buffer {
     anymps_release_callback release; /* NULL once called or never given */
     void *release_context;
     void *release_bytes;
-    bool wrapped; /* counted in anymps_live.wrapped */
+    bool wrapped;            /* counted in anymps_live.wrapped */
     const char *copy_reason; /* the memory's, or the wrapping caller's own; NULL: as asked for */
 };
 
@@ -105,9 +105,8 @@ enum { AMPS_MAX_OPERANDS = 8 };
  * Appends one operation. `operands[i]` is the object behind `views[i]`, or NULL where the view's memory is
  * NULL. Retains kernel and operands. `started_ns`: when encode began, 0 if timings are off.
  */
-anymps_status amps_command_buffer_append(anymps_command_buffer *command_buffer, anymps_kernel *kernel,
-                                         size_t batch, const amps_view *views,
-                                         amps_operand *const *operands, size_t count,
+anymps_status amps_command_buffer_append(anymps_command_buffer *command_buffer, anymps_kernel *kernel, size_t batch,
+                                         const amps_view *views, amps_operand *const *operands, size_t count,
                                          uint64_t started_ns);
 /* INVALID_ARGUMENT or INVALID_STATE unless encode is allowed now. `name` begins the message. */
 anymps_status amps_command_buffer_check(const anymps_command_buffer *command_buffer, const char *name);

@@ -86,7 +86,8 @@ anymps_status anymps_device_open(const anymps_device_desc *desc, anymps_device *
     ANYMPS_FAIL_IF(device == NULL, ANYMPS_INVALID_ARGUMENT, "device_open: device is NULL");
     anymps_device_desc wanted = ANYMPS_DEVICE_DESC_INIT;
     if (desc != NULL) {
-        ANYMPS_FAIL_IF(desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT, "device_open: struct_size is 0; use ANYMPS_DEVICE_DESC_INIT");
+        ANYMPS_FAIL_IF(desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
+                       "device_open: struct_size is 0; use ANYMPS_DEVICE_DESC_INIT");
         memcpy(&wanted, desc, amps_min(desc->struct_size, sizeof wanted));
     }
     if (wanted.id == NULL) {
@@ -137,7 +138,8 @@ void anymps_device_release(anymps_device *device)
 
 anymps_status anymps_device_get_properties(const anymps_device *device, anymps_device_properties *properties)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "device_get_properties: device is NULL or no device");
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
+                   "device_get_properties: device is NULL or no device");
     ANYMPS_FAIL_IF(properties == NULL || properties->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
                    "device_get_properties: properties is NULL or its struct_size is 0");
     copy_properties(properties, &device->impl->properties);
@@ -173,10 +175,11 @@ static bool find_operator(const char *name, amps_operator *op)
     return false;
 }
 
-anymps_status anymps_device_supports(const anymps_device *device, const char *operator_name,
-                                     const anymps_dtype *dtypes, size_t dtype_count)
+anymps_status anymps_device_supports(const anymps_device *device, const char *operator_name, const anymps_dtype *dtypes,
+                                     size_t dtype_count)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "device_supports: device is NULL or no device");
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
+                   "device_supports: device is NULL or no device");
     ANYMPS_FAIL_IF(operator_name == NULL || dtypes == NULL, ANYMPS_INVALID_ARGUMENT,
                    "device_supports: operator_name and dtypes must not be NULL");
     amps_operator op;

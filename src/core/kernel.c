@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-anymps_status amps_kernel_make(anymps_device *device, amps_operator op, const void *desc, bool hold, anymps_kernel **kernel)
+anymps_status amps_kernel_make(anymps_device *device, amps_operator op, const void *desc, bool hold,
+                               anymps_kernel **kernel)
 {
     const size_t bytes = amps_operators[op].desc_bytes;
     anymps_kernel *made = amps_calloc(1, sizeof *made + bytes);

@@ -45,11 +45,13 @@ static anymps_status check_matrix_stride(const anymps_matrix_desc *desc, size_t 
         return ANYMPS_OK;
     }
     ANYMPS_FAIL_IF(desc->matrix_bytes % element != 0, ANYMPS_INVALID_ARGUMENT,
-                   "%s: matrix_bytes is %zu, not a multiple of the element size %zu", name, desc->matrix_bytes, element);
-    const bool beside = desc->matrix_bytes >= row && amps_mul(desc->matrices, desc->matrix_bytes, &width) &&
-                        width <= desc->row_bytes;
+                   "%s: matrix_bytes is %zu, not a multiple of the element size %zu", name, desc->matrix_bytes,
+                   element);
+    const bool beside =
+        desc->matrix_bytes >= row && amps_mul(desc->matrices, desc->matrix_bytes, &width) && width <= desc->row_bytes;
     ANYMPS_FAIL_IF(!beside, ANYMPS_INVALID_ARGUMENT,
-                   "%s: matrix_bytes is %zu: neither a multiple of row_bytes %zu that holds %zu rows, nor %zu matrices side by side in "
+                   "%s: matrix_bytes is %zu: neither a multiple of row_bytes %zu that holds %zu rows, nor %zu matrices "
+                   "side by side in "
                    "a row",
                    name, desc->matrix_bytes, desc->row_bytes, desc->rows, desc->matrices);
     return ANYMPS_OK;
@@ -59,25 +61,25 @@ static anymps_status resolve(anymps_matrix_desc *desc, size_t *needed_bytes, con
 {
     const size_t element = anymps_dtype_bytes(desc->dtype);
     ANYMPS_FAIL_IF(element == 0, ANYMPS_INVALID_ARGUMENT, "%s: 0x%08x is no data type", name, (unsigned)desc->dtype);
-    ANYMPS_FAIL_IF((desc->flags & ~(uint32_t)ANYMPS_CONSTANT) != 0, ANYMPS_INVALID_ARGUMENT, "%s: flags 0x%x has unknown bits", name,
-                   (unsigned)desc->flags);
+    ANYMPS_FAIL_IF((desc->flags & ~(uint32_t)ANYMPS_CONSTANT) != 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: flags 0x%x has unknown bits", name, (unsigned)desc->flags);
     size_t row, stack;
-    ANYMPS_FAIL_IF(!amps_mul(desc->columns, element, &row), ANYMPS_INVALID_ARGUMENT, "%s: %zu columns of %zu bytes overflow", name,
-                   desc->columns, element);
+    ANYMPS_FAIL_IF(!amps_mul(desc->columns, element, &row), ANYMPS_INVALID_ARGUMENT,
+                   "%s: %zu columns of %zu bytes overflow", name, desc->columns, element);
     anymps_matrix_desc full = *desc;
     full.matrices = full.matrices == 0 ? 1 : full.matrices;
     full.row_bytes = full.row_bytes == 0 ? row : full.row_bytes;
-    ANYMPS_FAIL_IF(full.row_bytes % element != 0, ANYMPS_INVALID_ARGUMENT, "%s: row_bytes is %zu, not a multiple of the element size %zu",
-                   name, full.row_bytes, element);
-    ANYMPS_FAIL_IF(full.row_bytes < row, ANYMPS_INVALID_ARGUMENT, "%s: row_bytes is %zu, %zu columns need %zu", name, full.row_bytes,
-                   full.columns, row);
-    ANYMPS_FAIL_IF(!amps_mul(full.rows, full.row_bytes, &stack), ANYMPS_INVALID_ARGUMENT, "%s: %zu rows of %zu bytes overflow", name,
-                   full.rows, full.row_bytes);
+    ANYMPS_FAIL_IF(full.row_bytes % element != 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: row_bytes is %zu, not a multiple of the element size %zu", name, full.row_bytes, element);
+    ANYMPS_FAIL_IF(full.row_bytes < row, ANYMPS_INVALID_ARGUMENT, "%s: row_bytes is %zu, %zu columns need %zu", name,
+                   full.row_bytes, full.columns, row);
+    ANYMPS_FAIL_IF(!amps_mul(full.rows, full.row_bytes, &stack), ANYMPS_INVALID_ARGUMENT,
+                   "%s: %zu rows of %zu bytes overflow", name, full.rows, full.row_bytes);
     full.matrix_bytes = full.matrix_bytes == 0 ? stack : full.matrix_bytes;
     ANYMPS_TRY(check_matrix_stride(&full, element, row, name));
     size_t bytes;
-    ANYMPS_FAIL_IF(!needed(&full, row, &bytes), ANYMPS_INVALID_ARGUMENT, "%s: %zu matrices of %zu bytes overflow", name, full.matrices,
-                   full.matrix_bytes);
+    ANYMPS_FAIL_IF(!needed(&full, row, &bytes), ANYMPS_INVALID_ARGUMENT, "%s: %zu matrices of %zu bytes overflow", name,
+                   full.matrices, full.matrix_bytes);
     *desc = full;
     if (needed_bytes != NULL) {
         *needed_bytes = bytes;
@@ -88,7 +90,8 @@ static anymps_status resolve(anymps_matrix_desc *desc, size_t *needed_bytes, con
 /* A copy of the caller's struct, whatever version it has. */
 static anymps_status take_matrix_desc(const anymps_matrix_desc *given, anymps_matrix_desc *desc, const char *name)
 {
-    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT, "%s: desc is NULL or its struct_size is 0", name);
+    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: desc is NULL or its struct_size is 0", name);
     *desc = (anymps_matrix_desc)ANYMPS_MATRIX_DESC_INIT;
     memcpy(desc, given, amps_min(given->struct_size, sizeof *desc));
     desc->struct_size = sizeof *desc;
@@ -98,7 +101,8 @@ static anymps_status take_matrix_desc(const anymps_matrix_desc *given, anymps_ma
 /* A vector of n elements is a 1 × n matrix; vectors of a batch lie one after the other. */
 static anymps_status take_vector_desc(const anymps_vector_desc *given, anymps_matrix_desc *desc, const char *name)
 {
-    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT, "%s: desc is NULL or its struct_size is 0", name);
+    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: desc is NULL or its struct_size is 0", name);
     anymps_vector_desc own = ANYMPS_VECTOR_DESC_INIT;
     memcpy(&own, given, amps_min(given->struct_size, sizeof own));
     *desc = (anymps_matrix_desc){.struct_size = sizeof *desc,
@@ -134,16 +138,17 @@ anymps_status anymps_vector_desc_resolve(anymps_vector_desc *desc, size_t *neede
 }
 
 /* Makes the object once the descriptor is resolved: proves the range and retains the buffer. */
-static anymps_status make(anymps_buffer *buffer, size_t offset, const anymps_matrix_desc *desc, size_t bytes, amps_kind kind,
-                          const char *name, void **out)
+static anymps_status make(anymps_buffer *buffer, size_t offset, const anymps_matrix_desc *desc, size_t bytes,
+                          amps_kind kind, const char *name, void **out)
 {
-    ANYMPS_FAIL_IF(!amps_is(buffer, AMPS_KIND_BUFFER), ANYMPS_INVALID_ARGUMENT, "%s: buffer is NULL or no buffer", name);
+    ANYMPS_FAIL_IF(!amps_is(buffer, AMPS_KIND_BUFFER), ANYMPS_INVALID_ARGUMENT, "%s: buffer is NULL or no buffer",
+                   name);
     const size_t element = anymps_dtype_bytes(desc->dtype);
-    ANYMPS_FAIL_IF(offset % element != 0, ANYMPS_INVALID_ARGUMENT, "%s: offset is %zu bytes, not a multiple of the element size %zu", name,
-                   offset, element);
+    ANYMPS_FAIL_IF(offset % element != 0, ANYMPS_INVALID_ARGUMENT,
+                   "%s: offset is %zu bytes, not a multiple of the element size %zu", name, offset, element);
     const size_t length = buffer->memory->length_bytes;
-    ANYMPS_FAIL_IF(!amps_in_range(offset, bytes, length), ANYMPS_SHAPE_MISMATCH, "%s: needs %zu bytes from byte %zu on, the buffer has %zu",
-                   name, bytes, offset, length);
+    ANYMPS_FAIL_IF(!amps_in_range(offset, bytes, length), ANYMPS_SHAPE_MISMATCH,
+                   "%s: needs %zu bytes from byte %zu on, the buffer has %zu", name, bytes, offset, length);
     amps_operand *const made = amps_calloc(1, sizeof *made);
     if (made == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
@@ -157,10 +162,11 @@ static anymps_status make(anymps_buffer *buffer, size_t offset, const anymps_mat
 }
 
 /* The same with a buffer of its own, which also an empty matrix has. */
-static anymps_status make_on(anymps_device *device, const anymps_matrix_desc *desc, size_t bytes, amps_kind kind, const char *name,
-                             void **out)
+static anymps_status make_on(anymps_device *device, const anymps_matrix_desc *desc, size_t bytes, amps_kind kind,
+                             const char *name, void **out)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device is NULL or no device", name);
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "%s: device is NULL or no device",
+                   name);
     anymps_buffer *buffer = NULL;
     ANYMPS_TRY(anymps_buffer_create(device, amps_max(bytes, 1), ANYMPS_STORAGE_SHARED, &buffer));
     const anymps_status status = make(buffer, 0, desc, bytes, kind, name, out);
@@ -168,7 +174,8 @@ static anymps_status make_on(anymps_device *device, const anymps_matrix_desc *de
     return status;
 }
 
-anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_matrix_desc *desc, anymps_matrix **matrix)
+anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_matrix_desc *desc,
+                                   anymps_matrix **matrix)
 {
     ANYMPS_FAIL_IF(matrix == NULL, ANYMPS_INVALID_ARGUMENT, "matrix_create: the matrix's address is NULL");
     anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
@@ -194,7 +201,8 @@ anymps_status anymps_matrix_create_on(anymps_device *device, const anymps_matrix
     return ANYMPS_OK;
 }
 
-anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_vector_desc *desc, anymps_vector **vector)
+anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes, const anymps_vector_desc *desc,
+                                   anymps_vector **vector)
 {
     ANYMPS_FAIL_IF(vector == NULL, ANYMPS_INVALID_ARGUMENT, "vector_create: the vector's address is NULL");
     anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;

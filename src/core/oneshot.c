@@ -174,7 +174,8 @@ static anymps_status cached_kernel(anymps_device *device, amps_operator op, cons
 
 anymps_status anymps_device_kernel_cache_stats(const anymps_device *device, anymps_kernel_cache_stats *stats)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "kernel_cache_stats: device is NULL or no device");
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
+                   "kernel_cache_stats: device is NULL or no device");
     ANYMPS_FAIL_IF(stats == NULL || stats->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
                    "kernel_cache_stats: stats is NULL or its struct_size is 0");
     struct amps_oneshot *const own = device->oneshot;

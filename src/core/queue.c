@@ -22,14 +22,16 @@ anymps_status amps_queue_make(anymps_device *device, void *native, bool hold, an
 
 anymps_status anymps_queue_create(anymps_device *device, anymps_queue **queue)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "queue_create: device is NULL or no device");
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
+                   "queue_create: device is NULL or no device");
     ANYMPS_FAIL_IF(queue == NULL, ANYMPS_INVALID_ARGUMENT, "queue_create: the queue's address is NULL");
     return amps_queue_make(device, NULL, true, queue);
 }
 
 anymps_status anymps_queue_create_native(anymps_device *device, void *native, anymps_queue **queue)
 {
-    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT, "queue_create_native: device is NULL or no device");
+    ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
+                   "queue_create_native: device is NULL or no device");
     ANYMPS_FAIL_IF(native == NULL, ANYMPS_INVALID_ARGUMENT, "queue_create_native: native is NULL");
     ANYMPS_FAIL_IF(queue == NULL, ANYMPS_INVALID_ARGUMENT, "queue_create_native: the queue's address is NULL");
     ANYMPS_FAIL_IF(device->impl->backend->kind == ANYMPS_BACKEND_CPU, ANYMPS_UNSUPPORTED,

@@ -25,7 +25,8 @@ static anymps_status complete_softmax(const char *name, const anymps_softmax_des
     return ANYMPS_OK;
 }
 
-anymps_status amps_softmax_create(amps_operator op, anymps_device *device, const anymps_softmax_desc *desc, anymps_kernel **kernel)
+anymps_status amps_softmax_create(amps_operator op, anymps_device *device, const anymps_softmax_desc *desc,
+                                  anymps_kernel **kernel)
 {
     const char *const name = amps_operators[op].name;
     ANYMPS_TRY(amps_check_create(name, device, kernel));
@@ -52,7 +53,8 @@ anymps_status amps_softmax_encode(amps_operator op, anymps_kernel *kernel, anymp
     return amps_call_record(&call, RESULT, SIZE_MAX, 1u << SOURCE);
 }
 
-anymps_status amps_softmax_run(amps_operator op, const anymps_softmax_desc *desc, anymps_matrix *source, anymps_matrix *result)
+anymps_status amps_softmax_run(amps_operator op, const anymps_softmax_desc *desc, anymps_matrix *source,
+                               anymps_matrix *result)
 {
     const char *const name = amps_operators[op].name;
     ANYMPS_TRY(amps_need_matrix(name, "source", source));
@@ -64,7 +66,8 @@ anymps_status amps_softmax_run(amps_operator op, const anymps_softmax_desc *desc
     anymps_kernel *kernel = NULL;
     anymps_command_buffer *command_buffer = NULL;
     ANYMPS_TRY(amps_oneshot_begin(device, op, &full, &kernel, &command_buffer));
-    return amps_oneshot_end(device, kernel, command_buffer, amps_softmax_encode(op, kernel, command_buffer, source, result, NULL));
+    return amps_oneshot_end(device, kernel, command_buffer,
+                            amps_softmax_encode(op, kernel, command_buffer, source, result, NULL));
 }
 
 /* ---- rms_norm, layer_norm --------------------------------------------------------------------- */
@@ -73,7 +76,8 @@ static anymps_status complete_norm(const char *name, const anymps_norm_desc *giv
 {
     ANYMPS_TRY(amps_check_float_dtype(name, given->dtype));
     ANYMPS_TRY(amps_check_finite(name, "epsilon", given->epsilon));
-    ANYMPS_FAIL_IF(given->epsilon < 0, ANYMPS_INVALID_ARGUMENT, "%s: epsilon is %g, must be at least 0", name, given->epsilon);
+    ANYMPS_FAIL_IF(given->epsilon < 0, ANYMPS_INVALID_ARGUMENT, "%s: epsilon is %g, must be at least 0", name,
+                   given->epsilon);
     ANYMPS_TRY(amps_check_options(name, given->options, given->algorithm));
     memset(desc, 0, sizeof *desc);
     desc->struct_size = sizeof *desc;
@@ -86,7 +90,8 @@ static anymps_status complete_norm(const char *name, const anymps_norm_desc *giv
     return ANYMPS_OK;
 }
 
-anymps_status amps_norm_create(amps_operator op, anymps_device *device, const anymps_norm_desc *desc, anymps_kernel **kernel)
+anymps_status amps_norm_create(amps_operator op, anymps_device *device, const anymps_norm_desc *desc,
+                               anymps_kernel **kernel)
 {
     const char *const name = amps_operators[op].name;
     ANYMPS_TRY(amps_check_create(name, device, kernel));
@@ -96,9 +101,9 @@ anymps_status amps_norm_create(amps_operator op, anymps_device *device, const an
     return amps_kernel_make(device, op, &full, true, kernel);
 }
 
-anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                               anymps_matrix *residual, anymps_vector *weight, anymps_vector *bias, anymps_matrix *result,
-                               const anymps_range *range)
+anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_command_buffer *command_buffer,
+                               anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
+                               anymps_vector *bias, anymps_matrix *result, const anymps_range *range)
 {
     enum { SOURCE, RESIDUAL, WEIGHT, BIAS, RESULT };
     const anymps_origin none = {0, 0};
@@ -106,7 +111,8 @@ anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_c
     ANYMPS_TRY(amps_call_begin(&call, op, kernel, command_buffer, range));
     const anymps_norm_desc *const desc = (const anymps_norm_desc *)(const void *)kernel->desc;
     ANYMPS_TRY(amps_call_matrix(&call, "source", source, desc->dtype, call.range.primary, false));
-    ANYMPS_TRY(amps_call_matrix(&call, "residual", residual, desc->dtype, residual != NULL ? call.range.primary : none, true));
+    ANYMPS_TRY(
+        amps_call_matrix(&call, "residual", residual, desc->dtype, residual != NULL ? call.range.primary : none, true));
     ANYMPS_TRY(amps_call_vector(&call, "weight", weight, desc->dtype, none, true));
     ANYMPS_TRY(amps_call_vector(&call, "bias", bias, desc->dtype, none, true));
     ANYMPS_TRY(amps_call_matrix(&call, "result", result, desc->dtype, call.range.result, false));
@@ -123,8 +129,8 @@ anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_c
     return amps_call_record(&call, RESULT, RESIDUAL, 1u << SOURCE | 1u << RESIDUAL);
 }
 
-anymps_status amps_norm_run(amps_operator op, const anymps_norm_desc *desc, anymps_matrix *source, anymps_matrix *residual,
-                            anymps_vector *weight, anymps_vector *bias, anymps_matrix *result)
+anymps_status amps_norm_run(amps_operator op, const anymps_norm_desc *desc, anymps_matrix *source,
+                            anymps_matrix *residual, anymps_vector *weight, anymps_vector *bias, anymps_matrix *result)
 {
     const char *const name = amps_operators[op].name;
     ANYMPS_TRY(amps_need_matrix(name, "source", source));

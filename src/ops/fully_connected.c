@@ -32,7 +32,8 @@ static anymps_status complete(const anymps_fully_connected_desc *given, anymps_f
     return ANYMPS_OK;
 }
 
-anymps_status anymps_fully_connected_create(anymps_device *device, const anymps_fully_connected_desc *desc, anymps_kernel **kernel)
+anymps_status anymps_fully_connected_create(anymps_device *device, const anymps_fully_connected_desc *desc,
+                                            anymps_kernel **kernel)
 {
     ANYMPS_TRY(amps_check_create("fully_connected", device, kernel));
     anymps_fully_connected_desc given = ANYMPS_FULLY_CONNECTED_DESC_INIT, full;
@@ -55,15 +56,16 @@ static anymps_status cut_operands(amps_call *call, const anymps_fully_connected_
     const size_t inputs = amps_call_resolve(desc->inputs, weight_inputs);
     const size_t outputs = amps_call_resolve(desc->outputs, weight_outputs);
     ANYMPS_TRY(amps_call_cut(call, SOURCE, rows, inputs, "the kernel"));
-    ANYMPS_TRY(amps_call_cut(call, WEIGHTS, t ? outputs : inputs, t ? inputs : outputs, t ? "the kernel (transposed)" : "the kernel"));
+    ANYMPS_TRY(amps_call_cut(call, WEIGHTS, t ? outputs : inputs, t ? inputs : outputs,
+                             t ? "the kernel (transposed)" : "the kernel"));
     ANYMPS_TRY(amps_call_cut(call, BIAS, 1, outputs, "weights"));
     ANYMPS_TRY(amps_call_cut(call, PRELU, 1, outputs, "weights"));
     return amps_call_cut(call, RESULT, rows, outputs, "the product");
 }
 
-anymps_status anymps_fully_connected_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                                            anymps_matrix *weights, anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result,
-                                            const anymps_range *range)
+anymps_status anymps_fully_connected_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
+                                            anymps_matrix *source, anymps_matrix *weights, anymps_vector *bias,
+                                            anymps_vector *prelu, anymps_matrix *result, const anymps_range *range)
 {
     amps_call call;
     ANYMPS_TRY(amps_call_begin(&call, AMPS_OP_fully_connected, kernel, command_buffer, range));
@@ -79,8 +81,9 @@ anymps_status anymps_fully_connected_encode(anymps_kernel *kernel, anymps_comman
     return amps_call_record(&call, RESULT, SIZE_MAX, 0);
 }
 
-anymps_status anymps_fully_connected(const anymps_fully_connected_desc *desc, anymps_matrix *source, anymps_matrix *weights,
-                                     anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result)
+anymps_status anymps_fully_connected(const anymps_fully_connected_desc *desc, anymps_matrix *source,
+                                     anymps_matrix *weights, anymps_vector *bias, anymps_vector *prelu,
+                                     anymps_matrix *result)
 {
     ANYMPS_TRY(amps_need_matrix("fully_connected", "source", source));
     anymps_fully_connected_desc given = ANYMPS_FULLY_CONNECTED_DESC_INIT, full;
@@ -91,6 +94,7 @@ anymps_status anymps_fully_connected(const anymps_fully_connected_desc *desc, an
     anymps_kernel *kernel = NULL;
     anymps_command_buffer *command_buffer = NULL;
     ANYMPS_TRY(amps_oneshot_begin(device, AMPS_OP_fully_connected, &full, &kernel, &command_buffer));
-    const anymps_status status = anymps_fully_connected_encode(kernel, command_buffer, source, weights, bias, prelu, result, NULL);
+    const anymps_status status =
+        anymps_fully_connected_encode(kernel, command_buffer, source, weights, bias, prelu, result, NULL);
     return amps_oneshot_end(device, kernel, command_buffer, status);
 }

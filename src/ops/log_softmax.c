@@ -10,8 +10,8 @@ anymps_status anymps_log_softmax_create(anymps_device *device, const anymps_soft
     return amps_softmax_create(AMPS_OP_log_softmax, device, desc, kernel);
 }
 
-anymps_status anymps_log_softmax_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                                   anymps_matrix *result, const anymps_range *range)
+anymps_status anymps_log_softmax_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
+                                        anymps_matrix *source, anymps_matrix *result, const anymps_range *range)
 {
     return amps_softmax_encode(AMPS_OP_log_softmax, kernel, command_buffer, source, result, range);
 }

@@ -56,10 +56,12 @@ static anymps_status fit(amps_call *call, const anymps_lora_desc *desc)
         shape_of(call, WEIGHTS, desc->transpose_weights, &weight_rows, &weight_columns);
         ANYMPS_TRY(amps_check_equal("lora", "source", source_columns, "columns", "weights", weight_rows, "inputs"));
         ANYMPS_TRY(amps_check_equal("lora", "up", outputs, "outputs", "weights", weight_columns, "outputs"));
-        ANYMPS_TRY(amps_call_cut(call, WEIGHTS, amps_call_rows(call, WEIGHTS), amps_call_columns(call, WEIGHTS), "weights"));
+        ANYMPS_TRY(
+            amps_call_cut(call, WEIGHTS, amps_call_rows(call, WEIGHTS), amps_call_columns(call, WEIGHTS), "weights"));
     }
     ANYMPS_TRY(amps_check_equal("lora", "source", rows, "rows", "result", amps_call_rows(call, RESULT), "rows"));
-    ANYMPS_TRY(amps_check_equal("lora", "up", outputs, "outputs", "result", amps_call_columns(call, RESULT), "columns"));
+    ANYMPS_TRY(
+        amps_check_equal("lora", "up", outputs, "outputs", "result", amps_call_columns(call, RESULT), "columns"));
     ANYMPS_TRY(amps_call_cut(call, SOURCE, rows, source_columns, "source"));
     return amps_call_cut(call, RESULT, rows, outputs, "the product");
 }
@@ -73,7 +75,8 @@ anymps_status anymps_lora_encode(anymps_kernel *kernel, anymps_command_buffer *c
     ANYMPS_TRY(amps_call_begin(&call, AMPS_OP_lora, kernel, command_buffer, range));
     const anymps_lora_desc *const desc = (const anymps_lora_desc *)(const void *)kernel->desc;
     ANYMPS_TRY(amps_call_matrix(&call, "source", source, desc->dtype, call.range.primary, false));
-    ANYMPS_TRY(amps_call_matrix(&call, "weights", weights, desc->dtype, weights != NULL ? call.range.secondary : none, true));
+    ANYMPS_TRY(
+        amps_call_matrix(&call, "weights", weights, desc->dtype, weights != NULL ? call.range.secondary : none, true));
     ANYMPS_TRY(amps_call_matrix(&call, "down", down, desc->dtype, none, false));
     ANYMPS_TRY(amps_call_matrix(&call, "up", up, desc->dtype, none, false));
     ANYMPS_TRY(amps_call_matrix(&call, "result", result, desc->dtype, call.range.result, false));
@@ -82,8 +85,8 @@ anymps_status anymps_lora_encode(anymps_kernel *kernel, anymps_command_buffer *c
     return amps_call_record(&call, RESULT, SIZE_MAX, 0);
 }
 
-anymps_status anymps_lora(const anymps_lora_desc *desc, anymps_matrix *source, anymps_matrix *weights, anymps_matrix *down,
-                          anymps_matrix *up, anymps_matrix *result)
+anymps_status anymps_lora(const anymps_lora_desc *desc, anymps_matrix *source, anymps_matrix *weights,
+                          anymps_matrix *down, anymps_matrix *up, anymps_matrix *result)
 {
     ANYMPS_TRY(amps_need_matrix("lora", "source", source));
     anymps_lora_desc given = ANYMPS_LORA_DESC_INIT, full;

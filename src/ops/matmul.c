@@ -12,8 +12,8 @@ enum { LEFT, RIGHT, RESULT };
 /* A complete descriptor: every field checked, padding zero, so that it can be a cache key. */
 static anymps_status complete(const anymps_matmul_desc *given, anymps_matmul_desc *desc)
 {
-    ANYMPS_FAIL_IF(given->rows == ANYMPS_ALL || given->columns == ANYMPS_ALL || given->interior == ANYMPS_ALL, ANYMPS_INVALID_ARGUMENT,
-                   "matmul: rows, columns and interior must be given to create a kernel");
+    ANYMPS_FAIL_IF(given->rows == ANYMPS_ALL || given->columns == ANYMPS_ALL || given->interior == ANYMPS_ALL,
+                   ANYMPS_INVALID_ARGUMENT, "matmul: rows, columns and interior must be given to create a kernel");
     ANYMPS_TRY(amps_check_product_dtypes("matmul", given->left_dtype, given->right_dtype, given->result_dtype));
     ANYMPS_TRY(amps_check_finite("matmul", "alpha", given->alpha));
     ANYMPS_TRY(amps_check_finite("matmul", "beta", given->beta));
@@ -70,11 +70,15 @@ anymps_status anymps_matmul_encode(anymps_kernel *kernel, anymps_command_buffer 
 /* ---- One-call form ---------------------------------------------------------------------------- */
 
 /* Takes open sizes from the operands, and refuses operands that do not fit one another exactly. */
-static anymps_status fit(anymps_matmul_desc *desc, const anymps_matrix *left, const anymps_matrix *right, const anymps_matrix *result)
+static anymps_status fit(anymps_matmul_desc *desc, const anymps_matrix *left, const anymps_matrix *right,
+                         const anymps_matrix *result)
 {
-    const anymps_matrix_desc a = anymps_matrix_get_desc(left), b = anymps_matrix_get_desc(right), c = anymps_matrix_get_desc(result);
-    const size_t a_rows = desc->transpose_left ? a.columns : a.rows, a_columns = desc->transpose_left ? a.rows : a.columns;
-    const size_t b_rows = desc->transpose_right ? b.columns : b.rows, b_columns = desc->transpose_right ? b.rows : b.columns;
+    const anymps_matrix_desc a = anymps_matrix_get_desc(left), b = anymps_matrix_get_desc(right),
+                             c = anymps_matrix_get_desc(result);
+    const size_t a_rows = desc->transpose_left ? a.columns : a.rows,
+                 a_columns = desc->transpose_left ? a.rows : a.columns;
+    const size_t b_rows = desc->transpose_right ? b.columns : b.rows,
+                 b_columns = desc->transpose_right ? b.rows : b.columns;
     const char *const left_role = desc->transpose_left ? "left transposed" : "left";
     const char *const right_role = desc->transpose_right ? "right transposed" : "right";
     if (desc->interior == ANYMPS_ALL) {
@@ -95,7 +99,8 @@ static anymps_status fit(anymps_matmul_desc *desc, const anymps_matrix *left, co
     return ANYMPS_OK;
 }
 
-anymps_status anymps_matmul(const anymps_matmul_desc *desc, anymps_matrix *left, anymps_matrix *right, anymps_matrix *result)
+anymps_status anymps_matmul(const anymps_matmul_desc *desc, anymps_matrix *left, anymps_matrix *right,
+                            anymps_matrix *result)
 {
     ANYMPS_TRY(amps_need_matrix("matmul", "left", left));
     ANYMPS_TRY(amps_need_matrix("matmul", "right", right));

@@ -13,7 +13,8 @@ static anymps_status complete(const anymps_matrix_vector_desc *given, anymps_mat
 {
     ANYMPS_FAIL_IF(given->rows == ANYMPS_ALL || given->columns == ANYMPS_ALL, ANYMPS_INVALID_ARGUMENT,
                    "matrix_vector: rows and columns must be given to create a kernel");
-    ANYMPS_TRY(amps_check_product_dtypes("matrix_vector", given->matrix_dtype, given->vector_dtype, given->result_dtype));
+    ANYMPS_TRY(
+        amps_check_product_dtypes("matrix_vector", given->matrix_dtype, given->vector_dtype, given->result_dtype));
     ANYMPS_TRY(amps_check_finite("matrix_vector", "alpha", given->alpha));
     ANYMPS_TRY(amps_check_finite("matrix_vector", "beta", given->beta));
     ANYMPS_TRY(amps_check_options("matrix_vector", given->options, given->algorithm));
@@ -32,7 +33,8 @@ static anymps_status complete(const anymps_matrix_vector_desc *given, anymps_mat
     return ANYMPS_OK;
 }
 
-anymps_status anymps_matrix_vector_create(anymps_device *device, const anymps_matrix_vector_desc *desc, anymps_kernel **kernel)
+anymps_status anymps_matrix_vector_create(anymps_device *device, const anymps_matrix_vector_desc *desc,
+                                          anymps_kernel **kernel)
 {
     ANYMPS_TRY(amps_check_create("matrix_vector", device, kernel));
     anymps_matrix_vector_desc given = ANYMPS_MATRIX_VECTOR_DESC_INIT, full;
@@ -41,8 +43,9 @@ anymps_status anymps_matrix_vector_create(anymps_device *device, const anymps_ma
     return amps_kernel_make(device, AMPS_OP_matrix_vector, &full, true, kernel);
 }
 
-anymps_status anymps_matrix_vector_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *matrix,
-                                          anymps_vector *vector, anymps_vector *result, const anymps_range *range)
+anymps_status anymps_matrix_vector_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
+                                          anymps_matrix *matrix, anymps_vector *vector, anymps_vector *result,
+                                          const anymps_range *range)
 {
     amps_call call;
     ANYMPS_TRY(amps_call_begin(&call, AMPS_OP_matrix_vector, kernel, command_buffer, range));
@@ -51,7 +54,8 @@ anymps_status anymps_matrix_vector_encode(anymps_kernel *kernel, anymps_command_
     ANYMPS_TRY(amps_call_vector(&call, "vector", vector, desc->vector_dtype, call.range.secondary, false));
     ANYMPS_TRY(amps_call_vector(&call, "result", result, desc->result_dtype, call.range.result, false));
     ANYMPS_TRY(amps_call_batch(&call, RESULT));
-    const size_t rows = desc->transpose ? desc->columns : desc->rows, columns = desc->transpose ? desc->rows : desc->columns;
+    const size_t rows = desc->transpose ? desc->columns : desc->rows,
+                 columns = desc->transpose ? desc->rows : desc->columns;
     ANYMPS_TRY(amps_call_cut(&call, MATRIX, rows, columns, desc->transpose ? "the kernel (transposed)" : "the kernel"));
     ANYMPS_TRY(amps_call_cut(&call, VECTOR, 1, desc->columns, "the kernel"));
     ANYMPS_TRY(amps_call_cut(&call, RESULT, 1, desc->rows, "the kernel"));

@@ -40,7 +40,8 @@ anymps_status anymps_neuron_create(anymps_device *device, const anymps_neuron_de
 }
 
 anymps_status anymps_neuron_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                                   anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result, const anymps_range *range)
+                                   anymps_vector *bias, anymps_vector *prelu, anymps_matrix *result,
+                                   const anymps_range *range)
 {
     amps_call call;
     ANYMPS_TRY(amps_call_begin(&call, AMPS_OP_neuron, kernel, command_buffer, range));
@@ -60,8 +61,8 @@ anymps_status anymps_neuron_encode(anymps_kernel *kernel, anymps_command_buffer 
     return amps_call_record(&call, RESULT, SIZE_MAX, 1u << SOURCE);
 }
 
-anymps_status anymps_neuron(const anymps_neuron_desc *desc, anymps_matrix *source, anymps_vector *bias, anymps_vector *prelu,
-                            anymps_matrix *result)
+anymps_status anymps_neuron(const anymps_neuron_desc *desc, anymps_matrix *source, anymps_vector *bias,
+                            anymps_vector *prelu, anymps_matrix *result)
 {
     ANYMPS_TRY(amps_need_matrix("neuron", "source", source));
     anymps_neuron_desc given = ANYMPS_NEURON_DESC_INIT, full;

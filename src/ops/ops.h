@@ -18,8 +18,8 @@ typedef struct amps_call {
     anymps_command_buffer *command_buffer;
     anymps_range range; /* complete: the caller's or the default */
     uint64_t started_ns;
-    size_t batch;       /* matrices that one encode runs; set by amps_call_batch */
-    size_t count;       /* operands so far, given or not */
+    size_t batch; /* matrices that one encode runs; set by amps_call_batch */
+    size_t count; /* operands so far, given or not */
     amps_view views[AMPS_MAX_OPERANDS];
     amps_operand *operands[AMPS_MAX_OPERANDS];
     const char *roles[AMPS_MAX_OPERANDS];
@@ -76,8 +76,8 @@ size_t amps_call_resolve(size_t wanted, size_t offered);
 anymps_status amps_call_cut(amps_call *call, size_t index, size_t rows, size_t columns, const char *what);
 
 /* SHAPE_MISMATCH unless the two numbers agree: "<name>: left has 5 columns, right has 7 rows". */
-anymps_status amps_check_equal(const char *name, const char *a_role, size_t a, const char *a_what,
-                               const char *b_role, size_t b, const char *b_what);
+anymps_status amps_check_equal(const char *name, const char *a_role, size_t a, const char *a_what, const char *b_role,
+                               size_t b, const char *b_what);
 
 /*
  * The last step: operand `result` (and `second_result`, or SIZE_MAX) is written. Refuses read-only memory and

@@ -10,15 +10,15 @@ anymps_status anymps_rms_norm_create(anymps_device *device, const anymps_norm_de
     return amps_norm_create(AMPS_OP_rms_norm, device, desc, kernel);
 }
 
-anymps_status anymps_rms_norm_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                                   anymps_matrix *residual, anymps_vector *weight, anymps_vector *bias, anymps_matrix *result,
-                                   const anymps_range *range)
+anymps_status anymps_rms_norm_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer,
+                                     anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
+                                     anymps_vector *bias, anymps_matrix *result, const anymps_range *range)
 {
     return amps_norm_encode(AMPS_OP_rms_norm, kernel, command_buffer, source, residual, weight, bias, result, range);
 }
 
-anymps_status anymps_rms_norm(const anymps_norm_desc *desc, anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
-                            anymps_vector *bias, anymps_matrix *result)
+anymps_status anymps_rms_norm(const anymps_norm_desc *desc, anymps_matrix *source, anymps_matrix *residual,
+                              anymps_vector *weight, anymps_vector *bias, anymps_matrix *result)
 {
     return amps_norm_run(AMPS_OP_rms_norm, desc, source, residual, weight, bias, result);
 }

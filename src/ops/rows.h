@@ -15,11 +15,12 @@ anymps_status amps_softmax_encode(amps_operator op, anymps_kernel *kernel, anymp
 anymps_status amps_softmax_run(amps_operator op, const anymps_softmax_desc *desc, anymps_matrix *source,
                                anymps_matrix *result);
 
-anymps_status amps_norm_create(amps_operator op, anymps_device *device, const anymps_norm_desc *desc, anymps_kernel **kernel);
+anymps_status amps_norm_create(amps_operator op, anymps_device *device, const anymps_norm_desc *desc,
+                               anymps_kernel **kernel);
 anymps_status amps_norm_encode(amps_operator op, anymps_kernel *kernel, anymps_command_buffer *command_buffer,
-                               anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight, anymps_vector *bias,
-                               anymps_matrix *result, const anymps_range *range);
-anymps_status amps_norm_run(amps_operator op, const anymps_norm_desc *desc, anymps_matrix *source, anymps_matrix *residual,
-                            anymps_vector *weight, anymps_vector *bias, anymps_matrix *result);
+                               anymps_matrix *source, anymps_matrix *residual, anymps_vector *weight,
+                               anymps_vector *bias, anymps_matrix *result, const anymps_range *range);
+anymps_status amps_norm_run(amps_operator op, const anymps_norm_desc *desc, anymps_matrix *source,
+                            anymps_matrix *residual, anymps_vector *weight, anymps_vector *bias, anymps_matrix *result);
 
 #endif /* AMPS_ROWS_H */

@@ -11,7 +11,7 @@ anymps_status anymps_softmax_create(anymps_device *device, const anymps_softmax_
 }
 
 anymps_status anymps_softmax_encode(anymps_kernel *kernel, anymps_command_buffer *command_buffer, anymps_matrix *source,
-                                   anymps_matrix *result, const anymps_range *range)
+                                    anymps_matrix *result, const anymps_range *range)
 {
     return amps_softmax_encode(AMPS_OP_softmax, kernel, command_buffer, source, result, range);
 }

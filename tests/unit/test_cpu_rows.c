@@ -113,16 +113,34 @@ static void run_neuron(const amps_row_ukr *ukr, const float *x, float *y, size_t
     ukr->neuron(&params, x, NULL, NULL, y, n);
 }
 
-static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
-static double silu(double x) { return x / (1 + exp(-x)); }
-static double gelu(double x) { return x * erfc(-x * 0.70710678118654752440) / 2; }
+static double sigmoid(double x)
+{
+    return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+}
+static double silu(double x)
+{
+    return x / (1 + exp(-x));
+}
+static double gelu(double x)
+{
+    return x * erfc(-x * 0.70710678118654752440) / 2;
+}
 static double gelu_tanh(double x)
 {
     return x * sigmoid(2 * 0.7978845608028653559 * (x + 0.044715 * x * x * x));
 }
-static double elu(double x) { return x >= 0 ? x : expm1(x); }
-static double soft_plus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
-static double soft_sign(double x) { return x / (1 + fabs(x)); }
+static double elu(double x)
+{
+    return x >= 0 ? x : expm1(x);
+}
+static double soft_plus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+static double soft_sign(double x)
+{
+    return x / (1 + fabs(x));
+}
 
 /* kernels.h promises 4 units on the argument's scale; `share` 0 is on the result's own scale. */
 static void neurons_over_f32(void **state)
@@ -134,10 +152,14 @@ static void neurons_over_f32(void **state)
         oracle exact;
         double share, bound;
     } neurons[] = {
-        {AMPS_UKR_SIGMOID, "sigmoid", sigmoid, 0, 4},   {AMPS_UKR_TANH, "tanh", tanh, 0, 4},
-        {AMPS_UKR_SILU, "silu", silu, 0x1p-120, 4},            {AMPS_UKR_ELU, "elu", elu, 0, 4},
-        {AMPS_UKR_SOFT_PLUS, "soft_plus", soft_plus, 0, 4}, {AMPS_UKR_SOFT_SIGN, "soft_sign", soft_sign, 0, 4},
-        {AMPS_UKR_GELU, "gelu", gelu, 1, 4},            {AMPS_UKR_GELU_TANH, "gelu_tanh", gelu_tanh, 1, 4},
+        {AMPS_UKR_SIGMOID, "sigmoid", sigmoid, 0, 4},
+        {AMPS_UKR_TANH, "tanh", tanh, 0, 4},
+        {AMPS_UKR_SILU, "silu", silu, 0x1p-120, 4},
+        {AMPS_UKR_ELU, "elu", elu, 0, 4},
+        {AMPS_UKR_SOFT_PLUS, "soft_plus", soft_plus, 0, 4},
+        {AMPS_UKR_SOFT_SIGN, "soft_sign", soft_sign, 0, 4},
+        {AMPS_UKR_GELU, "gelu", gelu, 1, 4},
+        {AMPS_UKR_GELU_TANH, "gelu_tanh", gelu_tanh, 1, 4},
     };
     const amps_row_ukr *found[MOST_TABLES];
     const size_t count = tables(found);
@@ -249,9 +271,12 @@ static void softmax_edges(void **state)
 {
     (void)state;
     const float infinity = INFINITY;
-    const float rows[][5] = {{1e9f, 1e9f - 64, 0, -1e9f, 3},       {-infinity, 1, 2, -infinity, 3},
-                             {-infinity, -infinity, -infinity, -infinity, -infinity}, {1, infinity, 2, 3, 4},
-                             {1, 2, NAN, 3, 4},                     {3e38f, -3e38f, 3e38f, 0, 1},
+    const float rows[][5] = {{1e9f, 1e9f - 64, 0, -1e9f, 3},
+                             {-infinity, 1, 2, -infinity, 3},
+                             {-infinity, -infinity, -infinity, -infinity, -infinity},
+                             {1, infinity, 2, 3, 4},
+                             {1, 2, NAN, 3, 4},
+                             {3e38f, -3e38f, 3e38f, 0, 1},
                              {0, 0, 0, 0, 0}};
     const double scales[] = {1, 0.1, -0.3, 0x1p-60, 1.0 / 3};
     const amps_row_ukr *found[MOST_TABLES];
@@ -280,9 +305,9 @@ static void softmax_edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exponential_over_f32),  cmocka_unit_test(neurons_over_f32),
-        cmocka_unit_test(conversions_agree),     cmocka_unit_test(place_does_not_matter),
-        cmocka_unit_test(squares_beyond_f32),    cmocka_unit_test(softmax_edges),
+        cmocka_unit_test(exponential_over_f32), cmocka_unit_test(neurons_over_f32),
+        cmocka_unit_test(conversions_agree),    cmocka_unit_test(place_does_not_matter),
+        cmocka_unit_test(squares_beyond_f32),   cmocka_unit_test(softmax_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,13 +93,14 @@ static anymps_status thread_count(size_t wanted, size_t *threads)
         errno = 0;
         const unsigned long value = strtoul(text, &end, 10);
         ANYMPS_FAIL_IF(text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value == 0,
-                       ANYMPS_INVALID_ARGUMENT, "device_open: ANYMPS_NUM_THREADS is '%.32s', not a number from 1", text);
+                       ANYMPS_INVALID_ARGUMENT, "device_open: ANYMPS_NUM_THREADS is '%.32s', not a number from 1",
+                       text);
         *threads = value;
     } else if (wanted == 0) {
         *threads = amps_cpu_allowed();
     }
-    ANYMPS_FAIL_IF(*threads > MAX_THREADS, ANYMPS_INVALID_ARGUMENT, "device_open: %zu threads, at most %d work", *threads,
-                   MAX_THREADS);
+    ANYMPS_FAIL_IF(*threads > MAX_THREADS, ANYMPS_INVALID_ARGUMENT, "device_open: %zu threads, at most %d work",
+                   *threads, MAX_THREADS);
     return ANYMPS_OK;
 }
 
@@ -202,10 +203,8 @@ static anymps_status transfer(amps_device *device, const amps_transfer *request)
 anymps_status amps_cpu_supports_floating(const char *name, const anymps_dtype *dtypes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        ANYMPS_FAIL_IF(dtypes[i] != ANYMPS_DTYPE_F32 && dtypes[i] != ANYMPS_DTYPE_F16 &&
-                           dtypes[i] != ANYMPS_DTYPE_BF16,
-                       ANYMPS_UNSUPPORTED, "%s: type %s is none of f32, f16, bf16", name,
-                       anymps_dtype_name(dtypes[i]));
+        ANYMPS_FAIL_IF(dtypes[i] != ANYMPS_DTYPE_F32 && dtypes[i] != ANYMPS_DTYPE_F16 && dtypes[i] != ANYMPS_DTYPE_BF16,
+                       ANYMPS_UNSUPPORTED, "%s: type %s is none of f32, f16, bf16", name, anymps_dtype_name(dtypes[i]));
     }
     return ANYMPS_OK;
 }

@@ -17,7 +17,7 @@ bool amps_cpu_norm_scratch(const amps_cpu_device *device, const amps_record *rec
 }
 
 void amps_cpu_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
-                   void *scratch)
+                       void *scratch)
 {
     const amps_view *const vectors[AMPS_ROW_VECTORS] = {&record->operands[2], &record->operands[3]};
     amps_rows_run(device, record, &record->operands[4], vectors, function, scratch);

@@ -23,21 +23,21 @@
 #include <time.h>
 
 enum {
-    NAP_NS = 50000,     /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
-    IDLE_NAPS = 20,     /* naps without work before the executor sleeps: about 2 ms */
+    NAP_NS = 50000,       /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
+    IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 2 ms */
     WAIT_SPIN_NS = 20000, /* about the cost of a sleep and a wake */
     PAGE_BYTES = 4096
 };
 
 typedef enum executor_state {
-    EXECUTOR_NONE,   /* not started: nothing was submitted yet */
-    EXECUTOR_AWAKE,  /* running work, or napping: looks at the list by itself */
-    EXECUTOR_ASLEEP  /* has to be woken */
+    EXECUTOR_NONE,  /* not started: nothing was submitted yet */
+    EXECUTOR_AWAKE, /* running work, or napping: looks at the list by itself */
+    EXECUTOR_ASLEEP /* has to be woken */
 } executor_state;
 
 typedef struct cpu_queue {
     amps_queue base;
-    pthread_mutex_t lock; /* guards everything below */
+    pthread_mutex_t lock;    /* guards everything below */
     pthread_cond_t work;     /* the executor sleeps here */
     pthread_cond_t finished; /* threads in `wait` sleep here */
     amps_submission *head;
@@ -156,8 +156,8 @@ static void rest(cpu_queue *queue, unsigned *idle)
     const uint32_t ended_before = atomic_load_explicit(&queue->completed, memory_order_relaxed);
     if (*idle < IDLE_NAPS) {
         nap(queue);
-        const bool news = queue->submitted != before ||
-                          atomic_load_explicit(&queue->completed, memory_order_relaxed) != ended_before;
+        const bool news =
+            queue->submitted != before || atomic_load_explicit(&queue->completed, memory_order_relaxed) != ended_before;
         *idle = news ? 0 : queue->running ? IDLE_NAPS : *idle + 1; /* a long run: no need to look */
         return;
     }

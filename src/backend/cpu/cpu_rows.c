@@ -98,10 +98,9 @@ static void take_vectors(amps_rows *rows, const amps_view *const vectors[AMPS_RO
 {
     for (size_t i = 0; i < AMPS_ROW_VECTORS; i++) {
         if (vectors[i] != NULL && vectors[i]->memory != NULL) {
-            float *const room =
-                rows->vector_room == NULL ? NULL : rows->vector_room + i * rows->piece_floats;
-            rows->vectors[i] = amps_row_read(rows->device->rows, amps_view_host(vectors[i], b), vectors[i]->dtype,
-                                             room, rows->columns);
+            float *const room = rows->vector_room == NULL ? NULL : rows->vector_room + i * rows->piece_floats;
+            rows->vectors[i] = amps_row_read(rows->device->rows, amps_view_host(vectors[i], b), vectors[i]->dtype, room,
+                                             rows->columns);
         }
     }
 }

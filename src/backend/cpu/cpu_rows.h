@@ -26,14 +26,14 @@ typedef void (*amps_row_function)(const struct amps_rows *rows, size_t b, size_t
 typedef struct amps_rows {
     const amps_cpu_device *device;
     const amps_record *record;
-    size_t row_count;    /* of one matrix */
+    size_t row_count; /* of one matrix */
     size_t columns;
-    size_t piece_floats; /* columns, rounded up to a cache line */
-    float *buffers;      /* thread 0's */
-    float *vector_room;  /* AMPS_ROW_VECTORS pieces */
+    size_t piece_floats;                    /* columns, rounded up to a cache line */
+    float *buffers;                         /* thread 0's */
+    float *vector_room;                     /* AMPS_ROW_VECTORS pieces */
     const float *vectors[AMPS_ROW_VECTORS]; /* as f32; NULL: not given */
-    size_t first_batch;  /* matrices of the region that runs: from here on */
-    size_t chunk;        /* rows per task */
+    size_t first_batch;                     /* matrices of the region that runs: from here on */
+    size_t chunk;                           /* rows per task */
     amps_row_function function;
 } amps_rows;
 

@@ -38,9 +38,9 @@ const char *amps_cpu_isa_name(amps_cpu_isa isa)
 
 /* Registers that the operating system saves, by bit of XCR0 (Intel SDM volume 1, section 13.1). */
 enum {
-    XCR0_AVX = 0x6,       /* SSE, AVX */
-    XCR0_AVX512 = 0xe6,   /* those, opmask, ZMM */
-    XCR0_AMX = 0x60000    /* tile configuration and data */
+    XCR0_AVX = 0x6,     /* SSE, AVX */
+    XCR0_AVX512 = 0xe6, /* those, opmask, ZMM */
+    XCR0_AMX = 0x60000  /* tile configuration and data */
 };
 
 /* The words of CPUID that are looked at; zero where the leaf does not exist. */

@@ -39,14 +39,14 @@ struct amps_pool {
     _Alignas(64) size_t tasks;
     amps_pool_task task;
     void *context;
-    pthread_mutex_t region;  /* held by the caller of a region */
-    pthread_mutex_t sleep;   /* held to fall asleep and to wake a sleeper */
-    pthread_cond_t opened;   /* workers wait here for an open gate */
-    pthread_cond_t left;     /* the caller waits here for the last worker inside */
+    pthread_mutex_t region; /* held by the caller of a region */
+    pthread_mutex_t sleep;  /* held to fall asleep and to wake a sleeper */
+    pthread_cond_t opened;  /* workers wait here for an open gate */
+    pthread_cond_t left;    /* the caller waits here for the last worker inside */
     atomic_size_t sleepers;
     atomic_bool stop;
     atomic_bool caller_sleeps;
-    size_t threads;          /* workers + 1 */
+    size_t threads; /* workers + 1 */
     worker workers[];
 };
 
@@ -263,8 +263,8 @@ anymps_status amps_pool_open(size_t threads, amps_pool **out)
         *next = (worker){.pool = pool, .thread = pool->threads};
         const int refused = amps_thread_start(&next->id, work, next);
         if (refused != 0) {
-            amps_log(ANYMPS_LOG_WARNING, "device_open: the system makes %zu of %zu threads (errno %d)",
-                     pool->threads, threads, refused);
+            amps_log(ANYMPS_LOG_WARNING, "device_open: the system makes %zu of %zu threads (errno %d)", pool->threads,
+                     threads, refused);
             break;
         }
         pool->threads++;

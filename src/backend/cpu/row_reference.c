@@ -191,8 +191,8 @@ static double neuron_of(const amps_neuron_params *p, double x, double slope)
     return x;
 }
 
-static void neuron(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu,
-                   float *y, size_t n)
+static void neuron(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu, float *y,
+                   size_t n)
 {
     for (size_t j = 0; j < n; j++) {
         const double scaled = (double)params->alpha * (double)x[j];

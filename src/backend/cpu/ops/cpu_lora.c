@@ -29,8 +29,8 @@ typedef struct job {
 
 static bool floats_bytes(size_t batch, size_t rows, size_t columns, size_t *bytes)
 {
-    return amps_mul(batch, rows, bytes) && amps_mul(*bytes, columns, bytes) &&
-           amps_mul(*bytes, sizeof(float), bytes) && amps_round_up(*bytes, AMPS_CACHE_LINE, bytes);
+    return amps_mul(batch, rows, bytes) && amps_mul(*bytes, columns, bytes) && amps_mul(*bytes, sizeof(float), bytes) &&
+           amps_round_up(*bytes, AMPS_CACHE_LINE, bytes);
 }
 
 /* `args` with C as a tight f32 block of m × n matrices. */
@@ -48,8 +48,14 @@ static void to_floats(amps_gemm_args *args, size_t m, size_t n)
 static bool fill(job *self, const amps_cpu_device *device, const amps_record *record)
 {
     const amps_view *const v = record->operands;
-    *self = (job){.device = device, .record = record, .desc = record->desc,
-                  .source = &v[0], .weights = &v[1], .down = &v[2], .up = &v[3], .result = &v[4]};
+    *self = (job){.device = device,
+                  .record = record,
+                  .desc = record->desc,
+                  .source = &v[0],
+                  .weights = &v[1],
+                  .down = &v[2],
+                  .up = &v[3],
+                  .result = &v[4]};
     const size_t rows = self->result->rows;
     const size_t outputs = self->result->columns;
     self->rank = self->desc->transpose_down ? self->down->rows : self->down->columns;
@@ -98,8 +104,7 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
         (self.weights->memory != NULL && !amps_gemm_scratch(&self.base, &base))) {
         return false;
     }
-    return amps_add(self.inner_bytes, self.wide_bytes, bytes) &&
-           amps_add(*bytes, PAGE_BYTES, bytes) &&
+    return amps_add(self.inner_bytes, self.wide_bytes, bytes) && amps_add(*bytes, PAGE_BYTES, bytes) &&
            amps_add(*bytes, amps_max(inner, amps_max(base, outer)), bytes);
 }
 

@@ -43,8 +43,7 @@ static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
     const amps_row_ukr *const ukr = rows->device->rows;
     const amps_neuron_params params = amps_neuron_params_of(desc->neuron, desc->a, desc->b, desc->c, desc->alpha);
     void *const to = amps_view_row(result, b, i);
-    const float *const x =
-        amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
+    const float *const x = amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
     float *const y = amps_row_target(to, result->dtype, buffers);
     ukr->neuron(&params, x, rows->vectors[0], rows->vectors[1], y, rows->columns);
     amps_row_write(ukr, y, to, result->dtype, rows->columns);

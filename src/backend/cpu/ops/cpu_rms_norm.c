@@ -16,4 +16,4 @@ static void run(const amps_cpu_device *device, const amps_record *record, void *
 }
 
 const amps_cpu_op amps_cpu_rms_norm = {"rms_norm", amps_cpu_supports_floating, amps_cpu_norm_prepare,
-                                      amps_cpu_norm_scratch, run};
+                                       amps_cpu_norm_scratch, run};

@@ -23,8 +23,7 @@ static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
     const amps_view *const result = &rows->record->operands[1];
     const amps_row_ukr *const ukr = rows->device->rows;
     void *const to = amps_view_row(result, b, i);
-    const float *const x =
-        amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
+    const float *const x = amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
     float *const y = amps_row_target(to, result->dtype, buffers);
     amps_softmax_ukr(rows->device, desc->scale)->softmax(x, y, rows->columns, desc->scale);
     amps_row_write(ukr, y, to, result->dtype, rows->columns);
