@@ -37,7 +37,7 @@ bool amps_view_is_aligned(const amps_view *view)
 enum {
     WARP = 32,
     THREADS_USUAL = 256, /* several blocks a multiprocessor keep more loads in flight than one large block */
-    THREADS_FEW = 128,   /* few rows: what counts is how soon one is done, and four warps meet sooner than eight */
+    THREADS_FEW = 128,
     THREADS_MOST = 512,  /* the kernels' launch bound */
     CLUSTER_USUAL = 8,   /* what every sm_90 can place */
     CLUSTER_MOST = 16
@@ -89,8 +89,9 @@ int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, b
         shape->grid_x = ceil_div(all_rows, 4);
         return first + (int)which;
     }
-    const size_t threads = all_rows >= many ? THREADS_USUAL : THREADS_FEW;
-    const size_t each = packs_for(sizes, count, packs, threads, &which);
+    /* Few rows: what counts is how soon one is done, and four warps meet sooner than eight. Many rows: more packs a
+       thread keep more loads in flight. Both say few threads. */
+    const size_t each = packs_for(sizes, count, packs, THREADS_FEW, &which);
     const size_t clusters = device->has_sm90a ? CLUSTER_MOST : 1;
     size_t blocks = 1;
     while (blocks < clusters && ceil_div(packs, each * blocks) > THREADS_USUAL) {
