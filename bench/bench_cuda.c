@@ -241,7 +241,8 @@ static anymps_status encode_matmul(const bench_case *each, anymps_command_buffer
     return anymps_matmul_encode(each->kernel, commands, each->at[0], each->at[1], each->at[2], NULL);
 }
 
-static void bench_matmul(size_t rows, size_t columns, size_t interior, anymps_dtype from, anymps_dtype to, bool transpose)
+static void bench_matmul(size_t rows, size_t columns, size_t interior, anymps_dtype from, anymps_dtype to,
+                         bool transpose)
 {
     char name[96];
     (void)snprintf(name, sizeof name, "matmul %s%s %zux%zux%zu%s", type_name(from),
@@ -324,20 +325,23 @@ static anymps_status encode_norm(const bench_case *each, anymps_command_buffer *
 
 static anymps_status encode_layer_norm(const bench_case *each, anymps_command_buffer *commands)
 {
-    return anymps_layer_norm_encode(each->kernel, commands, each->at[0], NULL, each->vectors[0], NULL, each->at[1], NULL);
+    return anymps_layer_norm_encode(each->kernel, commands, each->at[0], NULL, each->vectors[0], NULL, each->at[1],
+                                    NULL);
 }
 
 static void bench_norm(size_t rows, size_t columns, anymps_dtype dtype, bool layer)
 {
     char name[96];
-    (void)snprintf(name, sizeof name, "%s %s %zux%zu", layer ? "layer_norm" : "rms_norm", type_name(dtype), rows, columns);
+    (void)snprintf(name, sizeof name, "%s %s %zux%zu", layer ? "layer_norm" : "rms_norm", type_name(dtype), rows,
+                   columns);
     if (!wanted(name)) {
         return;
     }
     bench_case each = {.encode = layer ? encode_layer_norm : encode_norm};
     anymps_norm_desc desc = ANYMPS_NORM_DESC_INIT;
     desc.dtype = dtype;
-    must(layer ? anymps_layer_norm_create(device, &desc, &each.kernel) : anymps_rms_norm_create(device, &desc, &each.kernel));
+    must(layer ? anymps_layer_norm_create(device, &desc, &each.kernel)
+               : anymps_rms_norm_create(device, &desc, &each.kernel));
     each.at[0] = matrix(rows, columns, dtype);
     each.at[1] = matrix(rows, columns, dtype);
     each.vectors[0] = vector(columns, dtype);

@@ -38,15 +38,17 @@ static void check_clean(int line)
 {
     const fake_cuda_live live = fake_cuda_count();
     const anymps_live ours = anymps_live_counts();
-    const bool clean = live.device_blocks == 0 && live.pinned_blocks == 0 && live.registered == 0 && live.streams == 0 &&
-                       live.events == 0 && live.graphs == 0 && live.executables == 0 && live.modules == 0 &&
-                       live.contexts == 0 && ours.objects == 0 && ours.device_bytes == 0 && ours.wrapped == 0;
+    const bool clean = live.device_blocks == 0 && live.pinned_blocks == 0 && live.registered == 0 &&
+                       live.streams == 0 && live.events == 0 && live.graphs == 0 && live.executables == 0 &&
+                       live.modules == 0 && live.contexts == 0 && ours.objects == 0 && ours.device_bytes == 0 &&
+                       ours.wrapped == 0;
     if (!clean) {
-        (void)fprintf(stderr,
-                      "left: %ld device, %ld pinned, %ld registered, %ld streams, %ld events, %ld graphs, %ld executables, "
-                      "%ld modules, %ld contexts, %zu objects, %zu blocks\n",
-                      live.device_blocks, live.pinned_blocks, live.registered, live.streams, live.events, live.graphs,
-                      live.executables, live.modules, live.contexts, ours.objects, ours.blocks);
+        (void)fprintf(
+            stderr,
+            "left: %ld device, %ld pinned, %ld registered, %ld streams, %ld events, %ld graphs, %ld executables, "
+            "%ld modules, %ld contexts, %zu objects, %zu blocks\n",
+            live.device_blocks, live.pinned_blocks, live.registered, live.streams, live.events, live.graphs,
+            live.executables, live.modules, live.contexts, ours.objects, ours.blocks);
     }
     check(clean, "everything given back", line);
 }
@@ -235,7 +237,8 @@ static void test_asynchronous(void)
     CHECK(anymps_command_buffer_on_completion(made.commands, note_end, NULL) == ANYMPS_OK);
     fake_cuda_hold(true);
     CHECK(anymps_command_buffer_commit(made.commands) == ANYMPS_OK);
-    CHECK(anymps_command_buffer_get_state(made.commands) == ANYMPS_COMMAND_BUFFER_COMMITTED && atomic_load(&ended) == 0);
+    CHECK(anymps_command_buffer_get_state(made.commands) == ANYMPS_COMMAND_BUFFER_COMMITTED &&
+          atomic_load(&ended) == 0);
     CHECK(anymps_command_buffer_commit(made.commands) == ANYMPS_INVALID_STATE);
     drop_work(&made);
     CHECK(atomic_load(&ended) == 0 && fake_cuda_count().streams > 0);
@@ -307,13 +310,15 @@ static void test_out_of_memory(void)
 {
     anymps_device *const device = open_device("cuda:0");
     anymps_buffer *buffer = NULL;
-    CHECK(anymps_buffer_create(device, ((size_t)1 << 30) - 1, ANYMPS_STORAGE_PRIVATE, &buffer) == ANYMPS_OUT_OF_MEMORY ||
+    CHECK(anymps_buffer_create(device, ((size_t)1 << 30) - 1, ANYMPS_STORAGE_PRIVATE, &buffer) ==
+              ANYMPS_OUT_OF_MEMORY ||
           buffer != NULL);
     anymps_buffer_release(buffer);
     buffer = NULL;
     fake_cuda_only("cuMemAlloc_v2");
     fake_cuda_fail_at(1, CUDA_ERROR_OUT_OF_MEMORY, true);
-    CHECK(anymps_buffer_create(device, 1 << 20, ANYMPS_STORAGE_PRIVATE, &buffer) == ANYMPS_OUT_OF_MEMORY && buffer == NULL);
+    CHECK(anymps_buffer_create(device, 1 << 20, ANYMPS_STORAGE_PRIVATE, &buffer) == ANYMPS_OUT_OF_MEMORY &&
+          buffer == NULL);
     fake_cuda_fail_at(0, CUDA_SUCCESS, false);
     fake_cuda_only(NULL);
     CHECK(anymps_buffer_create(device, 1 << 19, ANYMPS_STORAGE_PRIVATE, &buffer) == ANYMPS_OK);

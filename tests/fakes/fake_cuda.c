@@ -28,13 +28,29 @@ static struct {
 } held[HELD_MOST];
 
 /* Handles are heap blocks of these, so that the address sanitizer sees a double destroy or a leak. */
-struct CUctx_st { int device; };
-struct CUstream_st { bool capturing; long captured; };
-struct CUevent_st { int recorded; };
-struct CUgraph_st { long nodes; };
-struct CUgraphExec_st { long nodes; };
-struct CUmod_st { struct CUfunc_st *functions; };
-struct CUfunc_st { struct CUfunc_st *next; char name[64]; };
+struct CUctx_st {
+    int device;
+};
+struct CUstream_st {
+    bool capturing;
+    long captured;
+};
+struct CUevent_st {
+    int recorded;
+};
+struct CUgraph_st {
+    long nodes;
+};
+struct CUgraphExec_st {
+    long nodes;
+};
+struct CUmod_st {
+    struct CUfunc_st *functions;
+};
+struct CUfunc_st {
+    struct CUfunc_st *next;
+    char name[64];
+};
 
 typedef struct block {
     struct block *next;
@@ -71,13 +87,13 @@ static CUresult end(CUresult result)
 }
 
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-#define BEGIN(function)                                                                            \
-    do {                                                                                           \
-        const CUresult begun_ = begin(TEXT(function));                                             \
-        if (begun_ != CUDA_SUCCESS) {                                                              \
-            return begun_;                                                                         \
-        }                                                                                          \
+#define TEXT(x)  TEXT_(x)
+#define BEGIN(function)                                                                                                \
+    do {                                                                                                               \
+        const CUresult begun_ = begin(TEXT(function));                                                                 \
+        if (begun_ != CUDA_SUCCESS) {                                                                                  \
+            return begun_;                                                                                             \
+        }                                                                                                              \
     } while (0)
 
 /* ---- Controls --------------------------------------------------------------------------------- */

@@ -24,7 +24,16 @@ typedef struct lt_candidate {
     int reserved[4];
 } lt_candidate;
 
-enum { LT_TRANSPOSE_A = 3, LT_TRANSPOSE_B = 4, LT_BATCH = 5, LT_STEP = 6, LT_WORKSPACE = 1, LT_REDUCTIONS = 3, LT_ALIGNMENT_A = 5, LT_ALIGNMENT_D = 8 };
+enum {
+    LT_TRANSPOSE_A = 3,
+    LT_TRANSPOSE_B = 4,
+    LT_BATCH = 5,
+    LT_STEP = 6,
+    LT_WORKSPACE = 1,
+    LT_REDUCTIONS = 3,
+    LT_ALIGNMENT_A = 5,
+    LT_ALIGNMENT_D = 8
+};
 /* Split sums are added in the type of the arithmetic, in a fixed order: neither in place nor in the result's type. */
 enum { LT_REDUCE_IN_COMPUTE_TYPE = 2 };
 
@@ -98,7 +107,8 @@ static void *open_library(void)
     static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"};
     const char *const wanted = getenv("ANYMPS_CUDA_CUBLASLT");
     void *library = NULL;
-    for (size_t i = 0; library == NULL && i < sizeof names / sizeof names[0] && (wanted == NULL || *wanted != '0'); i++) {
+    for (size_t i = 0; library == NULL && i < sizeof names / sizeof names[0] && (wanted == NULL || *wanted != '0');
+         i++) {
         library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
     }
     return library;
@@ -167,8 +177,8 @@ void amps_cublaslt_close(amps_cublaslt *lt)
 
 /* ---- Asking ----------------------------------------------------------------------------------- */
 
-static bool make_layout(amps_cublaslt *lt, lt_object *layout, int type, uint64_t rows, uint64_t columns, int64_t leading,
-                        int32_t batch, int64_t step)
+static bool make_layout(amps_cublaslt *lt, lt_object *layout, int type, uint64_t rows, uint64_t columns,
+                        int64_t leading, int32_t batch, int64_t step)
 {
     return lt->call.layout_create(layout, type, rows, columns, leading) == 0 &&
            lt->call.layout_set(*layout, LT_BATCH, &batch, sizeof batch) == 0 &&
@@ -197,17 +207,16 @@ static bool ask(amps_cublaslt *lt, lt_entry *entry)
     const size_t workspace = AMPS_LT_WORKSPACE_BYTES;
     const uint32_t reductions = LT_REDUCE_IN_COMPUTE_TYPE;
     int found = 0;
-    bool good =
-        lt->call.preference_create(&preference) == 0 &&
-        lt->call.preference_set(preference, LT_WORKSPACE, &workspace, sizeof workspace) == 0 &&
-        lt->call.preference_set(preference, LT_REDUCTIONS, &reductions, sizeof reductions) == 0;
-    for (int which = LT_ALIGNMENT_A; good && which <= LT_ALIGNMENT_D; which++) { /* A, B, C, D; it assumes 256 if not told */
+    bool good = lt->call.preference_create(&preference) == 0 &&
+                lt->call.preference_set(preference, LT_WORKSPACE, &workspace, sizeof workspace) == 0 &&
+                lt->call.preference_set(preference, LT_REDUCTIONS, &reductions, sizeof reductions) == 0;
+    for (int which = LT_ALIGNMENT_A; good && which <= LT_ALIGNMENT_D;
+         which++) { /* A, B, C, D; it assumes 256 if not told */
         const uint32_t alignment = 16;
         good = lt->call.preference_set(preference, which, &alignment, sizeof alignment) == 0;
     }
-    good =
-        good && lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference, 1, &candidate,
-                           &found) == 0;
+    good = good && lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference, 1,
+                                      &candidate, &found) == 0;
     if (preference != NULL) {
         (void)lt->call.preference_destroy(preference);
     }
@@ -260,8 +269,8 @@ anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *proble
     const lt_entry *const entry = entry_for(lt, problem);
     int result = -1;
     if (entry->possible) {
-        result = lt->call.matmul(lt->handle, entry->desc, alpha, a, entry->a, b, entry->b, beta, c, entry->c, c, entry->c,
-                                 &entry->algorithm, workspace, AMPS_LT_WORKSPACE_BYTES, stream);
+        result = lt->call.matmul(lt->handle, entry->desc, alpha, a, entry->a, b, entry->b, beta, c, entry->c, c,
+                                 entry->c, &entry->algorithm, workspace, AMPS_LT_WORKSPACE_BYTES, stream);
     }
     (void)pthread_mutex_unlock(&lt->lock);
     ANYMPS_FAIL_IF(result != 0, ANYMPS_EXECUTION_FAILED, "matmul: cublasLtMatmul answered %d", result);

@@ -26,7 +26,7 @@ typedef struct amps_cuda_pool {
 typedef struct amps_cublaslt amps_cublaslt; /* cublaslt.c */
 
 typedef struct amps_cuda_device {
-    amps_device base; /* native: CUcontext */
+    amps_device base;       /* native: CUcontext */
     atomic_uint references; /* the front end's and one per queue: a queue may outlive `close` inside `done` */
     CUdevice handle;
     CUcontext context;
@@ -49,13 +49,13 @@ typedef struct amps_cuda_device {
 } amps_cuda_device;
 
 typedef struct amps_cuda_memory {
-    amps_memory base;    /* native: device address */
-    void *block;         /* what goes back to a pool: device memory (private, managed) */
+    amps_memory base; /* native: device address */
+    void *block;      /* what goes back to a pool: device memory (private, managed) */
     size_t block_bytes;
-    void *pinned;        /* pinned host memory of ours (shared, managed) */
+    void *pinned; /* pinned host memory of ours (shared, managed) */
     size_t pinned_bytes;
-    void *registered;    /* the caller's memory that we registered */
-    char reason[120];    /* base.copy_reason */
+    void *registered; /* the caller's memory that we registered */
+    char reason[120]; /* base.copy_reason */
 } amps_cuda_memory;
 
 typedef struct amps_cuda_emitter amps_cuda_emitter;
@@ -84,7 +84,7 @@ struct amps_cuda_emitter {
     CUstream stream;
     CUdeviceptr scratch; /* 256-aligned; shared by all records, since they run one after the other */
     size_t scratch_bytes;
-    size_t launches;     /* how many have been made */
+    size_t launches; /* how many have been made */
 };
 
 /* How a kernel is launched; zero fields mean 1, none. */

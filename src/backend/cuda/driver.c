@@ -16,7 +16,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char reason[256];
 
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define TEXT(x)  TEXT_(x)
 
 /* Copies a data pointer into a function pointer, which C has no cast for. */
 static bool find(void *library, const char *name, void *slot)
@@ -77,10 +77,8 @@ bool amps_cuda_is_sticky(CUresult result)
     case CUDA_ERROR_MISALIGNED_ADDRESS:
     case CUDA_ERROR_INVALID_ADDRESS_SPACE:
     case CUDA_ERROR_INVALID_PC:
-    case CUDA_ERROR_LAUNCH_FAILED:
-        return true;
-    default:
-        return false;
+    case CUDA_ERROR_LAUNCH_FAILED: return true;
+    default: return false;
     }
 }
 

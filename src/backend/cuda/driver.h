@@ -31,12 +31,12 @@ bool amps_cuda_is_sticky(CUresult result);
    the operation and the driver's function: "buffer_create: cuMemAlloc". */
 anymps_status amps_cuda_fail(CUresult result, const char *what);
 
-#define AMPS_CU_TRY(call, what)                                                                    \
-    do {                                                                                           \
-        const CUresult amps_cu_result_ = (call);                                                   \
-        if (amps_cu_result_ != CUDA_SUCCESS) {                                                     \
-            return amps_cuda_fail(amps_cu_result_, what);                                          \
-        }                                                                                          \
+#define AMPS_CU_TRY(call, what)                                                                                        \
+    do {                                                                                                               \
+        const CUresult amps_cu_result_ = (call);                                                                       \
+        if (amps_cu_result_ != CUDA_SUCCESS) {                                                                         \
+            return amps_cuda_fail(amps_cu_result_, what);                                                              \
+        }                                                                                                              \
     } while (0)
 
 #endif /* AMPS_CUDA_DRIVER_H */

@@ -6,16 +6,15 @@
  */
 #include "backend/cuda/modules.h"
 
-
-#define AMPS_CUDA_MODULE(name)                                                                     \
-    __asm__(".pushsection .rodata, \"a\", @progbits\n"                                             \
-            ".balign 64\n"                                                                         \
-            ".globl amps_fatbin_" #name "\n"                                                       \
-            ".hidden amps_fatbin_" #name "\n"                                                      \
-            "amps_fatbin_" #name ":\n"                                                             \
-            ".incbin \"" AMPS_FATBIN_DIR "/" #name ".fatbin\"\n"                                   \
-            ".byte 0\n"                                                                            \
-            ".popsection\n");                                                                      \
+#define AMPS_CUDA_MODULE(name)                                                                                         \
+    __asm__(".pushsection .rodata, \"a\", @progbits\n"                                                                 \
+            ".balign 64\n"                                                                                             \
+            ".globl amps_fatbin_" #name "\n"                                                                           \
+            ".hidden amps_fatbin_" #name "\n"                                                                          \
+            "amps_fatbin_" #name ":\n"                                                                                 \
+            ".incbin \"" AMPS_FATBIN_DIR "/" #name ".fatbin\"\n"                                                       \
+            ".byte 0\n"                                                                                                \
+            ".popsection\n");                                                                                          \
     extern const unsigned char amps_fatbin_##name[];
 #include "backend/cuda/kernels/modules.def"
 #undef AMPS_CUDA_MODULE

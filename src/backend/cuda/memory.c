@@ -19,7 +19,7 @@
 /* Blocks are rounded to quarter steps between powers of two (at most 25 % lost), 512 bytes at least;
    larger ones than POOL_LARGEST go back to the driver at once. */
 enum { POOL_SMALLEST = 512 };
-#define POOL_LARGEST ((size_t)64 << 20)
+#define POOL_LARGEST   ((size_t)64 << 20)
 #define POOL_HUGE_STEP ((size_t)2 << 20)
 
 static size_t pool_round(size_t bytes)
@@ -139,8 +139,7 @@ static anymps_status copy_now(amps_cuda_device *device, void *to, const void *fr
 
 static anymps_status fill_now(amps_cuda_device *device, void *to, uint8_t value, size_t bytes)
 {
-    AMPS_CU_TRY(amps_cu.MemsetD8Async((CUdeviceptr)(uintptr_t)to, value, bytes, device->io),
-                "buffer: cuMemsetD8Async");
+    AMPS_CU_TRY(amps_cu.MemsetD8Async((CUdeviceptr)(uintptr_t)to, value, bytes, device->io), "buffer: cuMemsetD8Async");
     AMPS_CU_TRY(amps_cu.StreamSynchronize(device->io), "buffer: cuStreamSynchronize");
     return ANYMPS_OK;
 }
@@ -151,8 +150,7 @@ static bool overlap(const unsigned char *a, const unsigned char *b, size_t bytes
 }
 
 /* Ranges of one memory that overlap go through a block of their own. */
-static anymps_status copy_between(amps_cuda_device *device, unsigned char *to, const unsigned char *from,
-                                  size_t bytes)
+static anymps_status copy_between(amps_cuda_device *device, unsigned char *to, const unsigned char *from, size_t bytes)
 {
     if (!overlap(to, from, bytes)) {
         return copy_now(device, to, from, bytes);
@@ -194,8 +192,8 @@ static bool move_on_host(const amps_transfer *move)
 /* The blocking calls that write leave both copies of managed memory alike in their range. */
 static anymps_status refresh_copy(amps_cuda_device *device, const amps_transfer *move, const void *own, void *copy)
 {
-    const bool writes = move->kind == AMPS_TRANSFER_WRITE || move->kind == AMPS_TRANSFER_FILL ||
-                        move->kind == AMPS_TRANSFER_COPY;
+    const bool writes =
+        move->kind == AMPS_TRANSFER_WRITE || move->kind == AMPS_TRANSFER_FILL || move->kind == AMPS_TRANSFER_COPY;
     return writes && copy != NULL ? copy_now(device, copy, own, move->length_bytes) : ANYMPS_OK;
 }
 
@@ -213,13 +211,10 @@ static anymps_status move_on_device(amps_cuda_device *device, const amps_transfe
     case AMPS_TRANSFER_WRITE: return copy_now(device, own, move->host_bytes, move->length_bytes);
     case AMPS_TRANSFER_FILL: return fill_now(device, own, move->value, move->length_bytes);
     case AMPS_TRANSFER_COPY:
-        return copy_between(device, own,
-                            (const unsigned char *)move->source->native + move->source_offset_bytes,
+        return copy_between(device, own, (const unsigned char *)move->source->native + move->source_offset_bytes,
                             move->length_bytes);
-    case AMPS_TRANSFER_PUBLISH:
-        return copy == NULL ? ANYMPS_OK : copy_now(device, own, copy, move->length_bytes);
-    case AMPS_TRANSFER_FETCH:
-        return copy == NULL ? ANYMPS_OK : copy_now(device, copy, own, move->length_bytes);
+    case AMPS_TRANSFER_PUBLISH: return copy == NULL ? ANYMPS_OK : copy_now(device, own, copy, move->length_bytes);
+    case AMPS_TRANSFER_FETCH: return copy == NULL ? ANYMPS_OK : copy_now(device, copy, own, move->length_bytes);
     }
     return ANYMPS_OK;
 }
@@ -234,7 +229,8 @@ anymps_status amps_cuda_transfer(amps_device *base, const amps_transfer *move)
     AMPS_CU_TRY(amps_cuda_enter(device), "buffer: cuCtxPushCurrent");
     anymps_status status = move_on_device(device, move);
     if (status == ANYMPS_OK && move->memory->storage == ANYMPS_STORAGE_MANAGED) {
-        status = refresh_copy(device, move, (unsigned char *)move->memory->native + move->offset_bytes, host_copy(move));
+        status =
+            refresh_copy(device, move, (unsigned char *)move->memory->native + move->offset_bytes, host_copy(move));
     }
     amps_cuda_leave();
     if (status == ANYMPS_DEVICE_LOST) {
@@ -370,8 +366,8 @@ anymps_status amps_cuda_allocate(amps_device *base, const amps_memory_request *a
     memory->base.length_bytes = ask->length_bytes;
     memory->base.storage = ask->kind == AMPS_MEMORY_WRAP_HOST ? ANYMPS_STORAGE_SHARED : ask->storage;
     CUresult entered = amps_cuda_enter(device);
-    anymps_status status = entered == CUDA_SUCCESS ? fill_in(device, memory, ask)
-                                                   : amps_cuda_fail(entered, "buffer: cuCtxPushCurrent");
+    anymps_status status =
+        entered == CUDA_SUCCESS ? fill_in(device, memory, ask) : amps_cuda_fail(entered, "buffer: cuCtxPushCurrent");
     if (status != ANYMPS_OK) {
         if (entered == CUDA_SUCCESS) {
             give_back(device, memory);

@@ -45,7 +45,8 @@ static anymps_status find(amps_cuda_device *device, amps_cuda_function function,
     return ANYMPS_OK;
 }
 
-static anymps_status get_function(amps_cuda_device *device, amps_cuda_function function, unsigned shared_bytes, CUfunction *out)
+static anymps_status get_function(amps_cuda_device *device, amps_cuda_function function, unsigned shared_bytes,
+                                  CUfunction *out)
 {
     *out = atomic_load_explicit(&device->functions[function], memory_order_acquire);
     if (*out != NULL) {
@@ -93,10 +94,16 @@ anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function functi
         attributes[count++].value.clusterDim.z = 1;
     }
     const CUlaunchConfig config = {
-        .gridDimX = at_least_one(shape->grid_x), .gridDimY = at_least_one(shape->grid_y),
-        .gridDimZ = at_least_one(shape->grid_z), .blockDimX = at_least_one(shape->block_x),
-        .blockDimY = at_least_one(shape->block_y), .blockDimZ = 1,
-        .sharedMemBytes = shape->shared_bytes, .hStream = out->stream, .attrs = attributes, .numAttrs = count,
+        .gridDimX = at_least_one(shape->grid_x),
+        .gridDimY = at_least_one(shape->grid_y),
+        .gridDimZ = at_least_one(shape->grid_z),
+        .blockDimX = at_least_one(shape->block_x),
+        .blockDimY = at_least_one(shape->block_y),
+        .blockDimZ = 1,
+        .sharedMemBytes = shape->shared_bytes,
+        .hStream = out->stream,
+        .attrs = attributes,
+        .numAttrs = count,
     };
     union {
         const void *in;

@@ -87,7 +87,8 @@ anymps_status amps_cuda_plan_get(amps_cuda_device *device, amps_submission *subm
 static anymps_status emit_all(amps_cuda_plan *plan, const amps_submission *submission, CUstream stream,
                               size_t *launches)
 {
-    amps_cuda_emitter out = {.device = plan->device, .stream = stream,
+    amps_cuda_emitter out = {.device = plan->device,
+                             .stream = stream,
                              .scratch = (CUdeviceptr)(uintptr_t)plan->scratch,
                              .scratch_bytes = plan->scratch_bytes};
     anymps_status status = ANYMPS_OK;
@@ -112,7 +113,8 @@ static void build_graph(amps_cuda_plan *plan, const amps_submission *submission,
     const anymps_status status = emit_all(plan, submission, capture, &launches);
     CUgraph graph = NULL;
     const CUresult ended = amps_cu.StreamEndCapture(capture, &graph);
-    if (ended == CUDA_SUCCESS && status == ANYMPS_OK && amps_cu.GraphInstantiate(&plan->graph, graph, 0) == CUDA_SUCCESS) {
+    if (ended == CUDA_SUCCESS && status == ANYMPS_OK &&
+        amps_cu.GraphInstantiate(&plan->graph, graph, 0) == CUDA_SUCCESS) {
         plan->without_graph = false;
     } else {
         plan->graph = NULL;

@@ -10,11 +10,11 @@
 
 typedef struct amps_cuda_plan {
     amps_cuda_device *device;
-    uint64_t generation;  /* of the records that it was made from */
-    uint64_t commits;     /* of these records */
-    CUgraphExec graph;    /* NULL: none yet */
-    bool without_graph;   /* the driver refused to capture, or there is nothing to gain */
-    size_t launches;      /* of the last direct run */
+    uint64_t generation; /* of the records that it was made from */
+    uint64_t commits;    /* of these records */
+    CUgraphExec graph;   /* NULL: none yet */
+    bool without_graph;  /* the driver refused to capture, or there is nothing to gain */
+    size_t launches;     /* of the last direct run */
     void *scratch;
     size_t scratch_bytes; /* as the pool wants them back */
 

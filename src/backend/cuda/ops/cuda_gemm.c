@@ -13,10 +13,10 @@ amps_gemm_kind amps_gemm_kind_of(anymps_dtype left, anymps_dtype right, anymps_d
     static const struct {
         anymps_dtype operands, result;
     } kinds[AMPS_GEMM_KINDS] = {
-        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
-        {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
+        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},  {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
+        {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32},  {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
         {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F32},
-        {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F16}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
+        {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F16},   {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
         {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
     };
     for (int i = 0; i < AMPS_GEMM_KINDS; i++) {
@@ -59,7 +59,7 @@ void amps_gemm_set_dense(amps_gemm *gemm, bool transpose_left, bool transpose_ri
 static anymps_status emit_any(amps_cuda_emitter *out, const amps_gemm *gemm)
 {
     static const amps_cuda_function kernels[AMPS_GEMM_KINDS] = {
-        AMPS_FN_gemm_any_f32_f32,   AMPS_FN_gemm_any_f16_f16, AMPS_FN_gemm_any_f16_f32,
+        AMPS_FN_gemm_any_f32_f32,   AMPS_FN_gemm_any_f16_f16,  AMPS_FN_gemm_any_f16_f32,
         AMPS_FN_gemm_any_bf16_bf16, AMPS_FN_gemm_any_bf16_f32, AMPS_FN_gemm_any_i8_f32,
         AMPS_FN_gemm_any_i8_f16,    AMPS_FN_gemm_any_i8_i32,   AMPS_FN_gemm_any_i16_f32,
     };
@@ -146,8 +146,8 @@ anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *
     const engine found = choose(device, gemm, &launch);
     ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && found == ENGINE_ANY, ANYMPS_UNSUPPORTED,
                    "create: cuBLASLt is not installed or has no algorithm for this product");
-    static const char *const names[] = {"nothing to do", "own ", "own ", "own split_gemm (bf16 parts, f32 bound)", "cuBLASLt",
-                                        "own gemm_any"};
+    static const char *const names[] = {
+        "nothing to do", "own ", "own ", "own split_gemm (bf16 parts, f32 bound)", "cuBLASLt", "own gemm_any"};
     const bool named = found == ENGINE_SKINNY || found == ENGINE_TENSOR;
     (void)snprintf(text, size, "%s%s", names[found], named ? launch.name : "");
     return ANYMPS_OK;

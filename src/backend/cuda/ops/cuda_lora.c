@@ -33,8 +33,10 @@ static sizes sizes_of(const amps_record *record)
 {
     const anymps_lora_desc *const desc = record->desc;
     const amps_view *const at = record->operands;
-    return (sizes){.rows = at[RESULT].rows, .inputs = at[SOURCE].columns,
-                   .rank = desc->transpose_down ? at[DOWN].rows : at[DOWN].columns, .outputs = at[RESULT].columns};
+    return (sizes){.rows = at[RESULT].rows,
+                   .inputs = at[SOURCE].columns,
+                   .rank = desc->transpose_down ? at[DOWN].rows : at[DOWN].columns,
+                   .outputs = at[RESULT].columns};
 }
 
 /* Every block makes its rows of source*down itself; from this many bytes of `down` read over and over a
@@ -77,7 +79,8 @@ static anymps_status emit_product(amps_cuda_emitter *out, const amps_record *rec
 {
     const anymps_lora_desc *const desc = record->desc;
     const sizes size = sizes_of(record);
-    amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->dtype, desc->dtype, ANYMPS_DTYPE_F32), .options = desc->options,
+    amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->dtype, desc->dtype, ANYMPS_DTYPE_F32),
+                      .options = desc->options,
                       .algorithm = ANYMPS_ALGORITHM_OWN};
     amps_gemm_set_left(&gemm, &record->operands[SOURCE], false);
     amps_gemm_set_right(&gemm, right, transpose);
@@ -108,16 +111,26 @@ static amps_lora_params params_of(const amps_record *record, const sizes *size)
     const amps_view *const at = record->operands;
     const int64_t down = amps_view_row(&at[DOWN]), up = amps_view_row(&at[UP]);
     return (amps_lora_params){
-        .source = amps_view_address(&at[SOURCE]), .down = amps_view_address(&at[DOWN]),
-        .up = amps_view_address(&at[UP]), .result = amps_view_address(&at[RESULT]),
-        .source_row = amps_view_row(&at[SOURCE]), .source_matrix = amps_view_matrix(&at[SOURCE]),
-        .down_row = desc->transpose_down ? 1 : down, .down_column = desc->transpose_down ? down : 1,
+        .source = amps_view_address(&at[SOURCE]),
+        .down = amps_view_address(&at[DOWN]),
+        .up = amps_view_address(&at[UP]),
+        .result = amps_view_address(&at[RESULT]),
+        .source_row = amps_view_row(&at[SOURCE]),
+        .source_matrix = amps_view_matrix(&at[SOURCE]),
+        .down_row = desc->transpose_down ? 1 : down,
+        .down_column = desc->transpose_down ? down : 1,
         .down_matrix = amps_view_matrix(&at[DOWN]),
-        .up_row = desc->transpose_up ? 1 : up, .up_column = desc->transpose_up ? up : 1,
+        .up_row = desc->transpose_up ? 1 : up,
+        .up_column = desc->transpose_up ? up : 1,
         .up_matrix = amps_view_matrix(&at[UP]),
-        .result_row = amps_view_row(&at[RESULT]), .result_matrix = amps_view_matrix(&at[RESULT]),
-        .rows = (int64_t)size->rows, .inputs = (int64_t)size->inputs, .rank = (int64_t)size->rank,
-        .outputs = (int64_t)size->outputs, .batch = (int64_t)record->batch, .scale = (float)desc->scale,
+        .result_row = amps_view_row(&at[RESULT]),
+        .result_matrix = amps_view_matrix(&at[RESULT]),
+        .rows = (int64_t)size->rows,
+        .inputs = (int64_t)size->inputs,
+        .rank = (int64_t)size->rank,
+        .outputs = (int64_t)size->outputs,
+        .batch = (int64_t)record->batch,
+        .scale = (float)desc->scale,
         .accumulate = desc->accumulate,
     };
 }
@@ -145,8 +158,10 @@ static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, i
     }
     p->splits = single ? (int32_t)((p->outputs + 2 * THREADS - 1) / (2 * THREADS)) : 1;
     const int64_t pack = type == 0 ? 4 : 8;
-    p->vector = p->down_column == 1 && p->rank % 8 == 0 && p->down % 16 == 0 && p->down_row % pack == 0 && p->down_matrix % pack == 0;
-    const amps_cuda_shape shape = {.grid_x = (size_t)(groups * p->splits) * blocks, .block_x = THREADS, .cluster_x = blocks};
+    p->vector = p->down_column == 1 && p->rank % 8 == 0 && p->down % 16 == 0 && p->down_row % pack == 0 &&
+                p->down_matrix % pack == 0;
+    const amps_cuda_shape shape = {
+        .grid_x = (size_t)(groups * p->splits) * blocks, .block_x = THREADS, .cluster_x = blocks};
     return amps_cuda_launch(out, cluster_kernels[type][which], &shape, p);
 }
 
@@ -160,7 +175,8 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     amps_lora_params p = params_of(record, &size);
     if (record->operands[WEIGHTS].memory != NULL) {
         p.addend = (uint64_t)out->scratch;
-        ANYMPS_TRY(emit_product(out, record, &record->operands[WEIGHTS], desc->transpose_weights, size.outputs, p.addend));
+        ANYMPS_TRY(
+            emit_product(out, record, &record->operands[WEIGHTS], desc->transpose_weights, size.outputs, p.addend));
     }
     if (product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));

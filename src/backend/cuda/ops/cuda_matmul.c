@@ -31,7 +31,8 @@ static void set_vector(const amps_view *view, uint64_t *address, int64_t *step)
 static amps_gemm matmul_sizes(const anymps_matmul_desc *desc)
 {
     amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->left_dtype, desc->right_dtype, desc->result_dtype),
-                      .options = desc->options, .algorithm = desc->algorithm};
+                      .options = desc->options,
+                      .algorithm = desc->algorithm};
     gemm.params.rows = (int64_t)desc->rows;
     gemm.params.columns = (int64_t)desc->columns;
     gemm.params.interior = (int64_t)desc->interior;
@@ -81,7 +82,8 @@ const amps_cuda_operator amps_cuda_matmul = {
 static amps_gemm vector_sizes(const anymps_matrix_vector_desc *desc)
 {
     amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->matrix_dtype, desc->vector_dtype, desc->result_dtype),
-                      .options = desc->options, .algorithm = desc->algorithm};
+                      .options = desc->options,
+                      .algorithm = desc->algorithm};
     gemm.params.rows = (int64_t)desc->rows;
     gemm.params.columns = 1;
     gemm.params.interior = (int64_t)desc->columns;
@@ -137,7 +139,8 @@ static amps_gemm layer_of(const amps_record *record)
     enum { SOURCE, WEIGHTS, BIAS, PRELU, RESULT };
     const anymps_fully_connected_desc *const desc = record->desc;
     const amps_view *const at = record->operands;
-    amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->dtype, desc->dtype, desc->dtype), .options = desc->options,
+    amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->dtype, desc->dtype, desc->dtype),
+                      .options = desc->options,
                       .algorithm = desc->algorithm};
     amps_gemm_set_left(&gemm, &at[SOURCE], false);
     amps_gemm_set_right(&gemm, &at[WEIGHTS], desc->transpose_weights);
@@ -172,7 +175,8 @@ static anymps_status layer_prepare(amps_cuda_device *device, const void *desc, c
 {
     const anymps_fully_connected_desc *const layer = desc;
     const bool open = layer->rows == ANYMPS_ALL || layer->inputs == ANYMPS_ALL || layer->outputs == ANYMPS_ALL;
-    amps_gemm gemm = {.kind = amps_gemm_kind_of(layer->dtype, layer->dtype, layer->dtype), .options = layer->options,
+    amps_gemm gemm = {.kind = amps_gemm_kind_of(layer->dtype, layer->dtype, layer->dtype),
+                      .options = layer->options,
                       .algorithm = layer->algorithm};
     gemm.params.rows = open ? 64 : (int64_t)layer->rows;
     gemm.params.columns = open ? 64 : (int64_t)layer->outputs;

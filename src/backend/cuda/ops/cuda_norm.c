@@ -51,18 +51,26 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         return ANYMPS_OK;
     }
     const amps_norm_params p = {
-        .source = amps_view_address(&at[SOURCE]), .residual = amps_view_address(&at[RESIDUAL]),
-        .weight = amps_view_address(&at[WEIGHT]), .bias = amps_view_address(&at[BIAS]),
+        .source = amps_view_address(&at[SOURCE]),
+        .residual = amps_view_address(&at[RESIDUAL]),
+        .weight = amps_view_address(&at[WEIGHT]),
+        .bias = amps_view_address(&at[BIAS]),
         .result = amps_view_address(&at[RESULT]),
-        .source_row = amps_view_row(&at[SOURCE]), .source_matrix = amps_view_matrix(&at[SOURCE]),
+        .source_row = amps_view_row(&at[SOURCE]),
+        .source_matrix = amps_view_matrix(&at[SOURCE]),
         .residual_row = at[RESIDUAL].memory != NULL ? amps_view_row(&at[RESIDUAL]) : 0,
         .residual_matrix = amps_view_matrix(&at[RESIDUAL]),
-        .weight_matrix = amps_view_matrix(&at[WEIGHT]), .bias_matrix = amps_view_matrix(&at[BIAS]),
-        .result_row = amps_view_row(&at[RESULT]), .result_matrix = amps_view_matrix(&at[RESULT]),
-        .rows = (int64_t)at[SOURCE].rows, .all_rows = (int64_t)(at[SOURCE].rows * record->batch),
+        .weight_matrix = amps_view_matrix(&at[WEIGHT]),
+        .bias_matrix = amps_view_matrix(&at[BIAS]),
+        .result_row = amps_view_row(&at[RESULT]),
+        .result_matrix = amps_view_matrix(&at[RESULT]),
+        .rows = (int64_t)at[SOURCE].rows,
+        .all_rows = (int64_t)(at[SOURCE].rows * record->batch),
         .columns = (int64_t)at[SOURCE].columns,
-        .epsilon = (float)desc->epsilon, .shrink = shrink_for(at[SOURCE].columns),
-        .layer = record->op == AMPS_OP_layer_norm, .epsilon_positive = desc->epsilon > 0.0,
+        .epsilon = (float)desc->epsilon,
+        .shrink = shrink_for(at[SOURCE].columns),
+        .layer = record->op == AMPS_OP_layer_norm,
+        .epsilon_positive = desc->epsilon > 0.0,
     };
     amps_cuda_shape shape;
     const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), all_aligned(record), false,
@@ -84,4 +92,5 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
 }
 
 const amps_cuda_operator amps_cuda_rms_norm = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
-const amps_cuda_operator amps_cuda_layer_norm = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
+const amps_cuda_operator amps_cuda_layer_norm = {
+    .supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};

@@ -38,8 +38,8 @@ enum {
     WARP = 32,
     THREADS_USUAL = 256, /* several blocks a multiprocessor keep more loads in flight than one large block */
     THREADS_FEW = 128,
-    THREADS_MOST = 512,  /* the kernels' launch bound */
-    CLUSTER_USUAL = 8,   /* what every sm_90 can place */
+    THREADS_MOST = 512, /* the kernels' launch bound */
+    CLUSTER_USUAL = 8,  /* what every sm_90 can place */
     CLUSTER_MOST = 16
 };
 

@@ -35,7 +35,16 @@ bool amps_view_is_aligned(const amps_view *view);
 
 /* The kernels of one row operator and type, by packs a thread: packs of one element (4, 32 of them), of 16
    bytes (1, 2, 4, 8), and the one for rows of any length. */
-enum { AMPS_ROW_V1_N4, AMPS_ROW_V1_N32, AMPS_ROW_N1, AMPS_ROW_N2, AMPS_ROW_N4, AMPS_ROW_N8, AMPS_ROW_LONG, AMPS_ROW_KERNELS };
+enum {
+    AMPS_ROW_V1_N4,
+    AMPS_ROW_V1_N32,
+    AMPS_ROW_N1,
+    AMPS_ROW_N2,
+    AMPS_ROW_N4,
+    AMPS_ROW_N8,
+    AMPS_ROW_LONG,
+    AMPS_ROW_KERNELS
+};
 
 /* Picks a kernel of the above and how it is launched; `few_packs` leaves out those with many packs a thread. */
 int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,

@@ -25,17 +25,22 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         return ANYMPS_OK;
     }
     amps_softmax_params p = {
-        .source = amps_view_address(source), .result = amps_view_address(result),
-        .source_row = amps_view_row(source), .source_matrix = amps_view_matrix(source),
-        .result_row = amps_view_row(result), .result_matrix = amps_view_matrix(result),
-        .rows = (int64_t)source->rows, .all_rows = (int64_t)(source->rows * record->batch),
-        .columns = (int64_t)source->columns, .scale = (float)desc->scale,
+        .source = amps_view_address(source),
+        .result = amps_view_address(result),
+        .source_row = amps_view_row(source),
+        .source_matrix = amps_view_matrix(source),
+        .result_row = amps_view_row(result),
+        .result_matrix = amps_view_matrix(result),
+        .rows = (int64_t)source->rows,
+        .all_rows = (int64_t)(source->rows * record->batch),
+        .columns = (int64_t)source->columns,
+        .scale = (float)desc->scale,
         .log = record->op == AMPS_OP_log_softmax,
     };
     p.scale_rest = (float)(desc->scale - (double)p.scale);
     amps_cuda_shape shape;
-    const bool aligned = source->columns % (16 / anymps_dtype_bytes(desc->dtype)) == 0 && amps_view_is_aligned(source) &&
-                         amps_view_is_aligned(result);
+    const bool aligned = source->columns % (16 / anymps_dtype_bytes(desc->dtype)) == 0 &&
+                         amps_view_is_aligned(source) && amps_view_is_aligned(result);
     const float size = fabsf(p.scale);
     const bool short_rows = source->columns < QUICK_FROM, odd_scale = !(size > 1e-30f && size < 1e30f);
     const int kernel = odd_scale && !short_rows
@@ -55,4 +60,5 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
 }
 
 const amps_cuda_operator amps_cuda_softmax = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
-const amps_cuda_operator amps_cuda_log_softmax = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
+const amps_cuda_operator amps_cuda_log_softmax = {
+    .supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};

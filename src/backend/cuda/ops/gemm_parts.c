@@ -30,8 +30,8 @@ static size_t parts_bytes(int64_t count, int64_t depth)
 bool amps_gemm_parts_can(const amps_cuda_device *device, const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
-    return device->has_sm90a && gemm->kind == AMPS_GEMM_F32_F32 && p->batch == 1 && p->interior >= 256 && p->rows >= 256 &&
-           p->columns >= 256 && (gemm->options & ANYMPS_ALLOW_REDUCED_PRECISION) == 0 &&
+    return device->has_sm90a && gemm->kind == AMPS_GEMM_F32_F32 && p->batch == 1 && p->interior >= 256 &&
+           p->rows >= 256 && p->columns >= 256 && (gemm->options & ANYMPS_ALLOW_REDUCED_PRECISION) == 0 &&
            p->rows < INT32_MAX / 2 && p->columns < INT32_MAX / 2 && p->interior < INT32_MAX / 2 &&
            (double)p->rows * (double)p->columns * (double)p->interior >= LEAST_PRODUCTS;
 }
@@ -49,22 +49,33 @@ static anymps_status make_map(uint64_t *map, uint64_t address, int64_t rows, int
     const cuuint64_t sizes[3] = {(cuuint64_t)depth, (cuuint64_t)rows, PARTS};
     const cuuint64_t steps[2] = {(cuuint64_t)depth * 2, (cuuint64_t)(rows * depth) * 2};
     const cuuint32_t box[3] = {CUT, TILE, PARTS}, ones[3] = {1, 1, 1};
-    AMPS_CU_TRY(amps_cu.TensorMapEncodeTiled(&made, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)(uintptr_t)address, sizes,
-                                             steps, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                                             CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
+    AMPS_CU_TRY(amps_cu.TensorMapEncodeTiled(&made, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)(uintptr_t)address,
+                                             sizes, steps, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                             CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+                                             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
                 "matmul: cuTensorMapEncodeTiled");
     memcpy(map, &made, sizeof made);
     return ANYMPS_OK;
 }
 
-anymps_status amps_gemm_parts_emit(amps_cuda_emitter *out, const amps_gemm *gemm, anymps_status (*ordinary)(amps_cuda_emitter *, const amps_gemm *))
+anymps_status amps_gemm_parts_emit(amps_cuda_emitter *out, const amps_gemm *gemm,
+                                   anymps_status (*ordinary)(amps_cuda_emitter *, const amps_gemm *))
 {
     const amps_gemm_params *const g = &gemm->params;
     const int64_t depth = rounded_up(g->interior, CUT);
     amps_split_params cut = {
-        .left = g->left, .right = g->right, .left_parts = (uint64_t)out->scratch + FLAG_BYTES, .flag = (uint64_t)out->scratch,
-        .left_row = g->left_row, .left_column = g->left_column, .right_row = g->right_row, .right_column = g->right_column,
-        .rows = g->rows, .columns = g->columns, .interior = g->interior, .depth = depth,
+        .left = g->left,
+        .right = g->right,
+        .left_parts = (uint64_t)out->scratch + FLAG_BYTES,
+        .flag = (uint64_t)out->scratch,
+        .left_row = g->left_row,
+        .left_column = g->left_column,
+        .right_row = g->right_row,
+        .right_column = g->right_column,
+        .rows = g->rows,
+        .columns = g->columns,
+        .interior = g->interior,
+        .depth = depth,
     };
     cut.right_parts = cut.left_parts + parts_bytes(g->rows, depth);
     amps_split_gemm_params multiply = {.gemm = *g, .flag = cut.flag, .depth = depth};
@@ -76,7 +87,8 @@ anymps_status amps_gemm_parts_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     const amps_cuda_shape cutting = {.grid_x = pieces, .block_x = 256};
     ANYMPS_TRY(amps_cuda_launch(out, AMPS_FN_split_parts, &cutting, &cut));
     const size_t tiles = (size_t)(rounded_up(g->rows, TILE) / TILE) * (size_t)(rounded_up(g->columns, TILE) / TILE);
-    const amps_cuda_shape multiplying = {.grid_x = amps_min(tiles, (size_t)out->device->multiprocessors), .block_x = THREADS,
+    const amps_cuda_shape multiplying = {.grid_x = amps_min(tiles, (size_t)out->device->multiprocessors),
+                                         .block_x = THREADS,
                                          .shared_bytes = SHARED_BYTES};
     ANYMPS_TRY(amps_cuda_launch(out, AMPS_FN_split_gemm, &multiplying, &multiply));
     amps_gemm instead = *gemm;

@@ -47,14 +47,18 @@ static int type_of(amps_gemm_kind kind)
 /* The interior is dense in both operands. */
 static bool choose_dense_interior(int type, const amps_gemm_params *p, amps_gemm_launch *launch)
 {
-    static const amps_cuda_function one[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_m1, AMPS_FN_skinny_k_bf16_m1};
-    static const amps_cuda_function narrow[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_n1, AMPS_FN_skinny_k_bf16_n1};
-    static const amps_cuda_function wide[3] = {AMPS_FN_skinny_k_f32_m4, AMPS_FN_skinny_k_f16_n4, AMPS_FN_skinny_k_bf16_n4};
+    static const amps_cuda_function one[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_m1,
+                                              AMPS_FN_skinny_k_bf16_m1};
+    static const amps_cuda_function narrow[3] = {AMPS_FN_skinny_k_f32_m1, AMPS_FN_skinny_k_f16_n1,
+                                                 AMPS_FN_skinny_k_bf16_n1};
+    static const amps_cuda_function wide[3] = {AMPS_FN_skinny_k_f32_m4, AMPS_FN_skinny_k_f16_n4,
+                                               AMPS_FN_skinny_k_bf16_n4};
     const int64_t pack = type == 0 ? 4 : 8;
     const bool rows_aligned = p->rows == 1 || multiple(p->left_row, pack);
     if (p->right_row != 1 || p->left_column != 1 || !rows_aligned || !multiple(p->right_column, pack) ||
-        !multiple(p->left_matrix, pack) || !multiple(p->right_matrix, pack) || p->left % 16 != 0 || p->right % 16 != 0 ||
-        p->rows > (type == 0 ? MOST_ROWS_FMA : MOST_ROWS_MMA) || ((type == 0 || p->rows == 1) && !multiple(p->interior, pack))) {
+        !multiple(p->left_matrix, pack) || !multiple(p->right_matrix, pack) || p->left % 16 != 0 ||
+        p->right % 16 != 0 || p->rows > (type == 0 ? MOST_ROWS_FMA : MOST_ROWS_MMA) ||
+        ((type == 0 || p->rows == 1) && !multiple(p->interior, pack))) {
         return false;
     }
     const bool few = type == 0 ? p->rows == 1 : p->rows <= 8;
@@ -68,20 +72,24 @@ static bool choose_dense_interior(int type, const amps_gemm_params *p, amps_gemm
 }
 
 /* The rows of the large matrix are dense. */
-static bool choose_dense_columns(const amps_cuda_device *device, int type, const amps_gemm_params *p, amps_gemm_launch *launch)
+static bool choose_dense_columns(const amps_cuda_device *device, int type, const amps_gemm_params *p,
+                                 amps_gemm_launch *launch)
 {
-    static const amps_cuda_function one[3] = {AMPS_FN_skinny_n_f32_m1, AMPS_FN_skinny_n_f16_m1, AMPS_FN_skinny_n_bf16_m1};
-    static const amps_cuda_function four[3] = {AMPS_FN_skinny_n_f32_m4, AMPS_FN_skinny_n_f16_m4, AMPS_FN_skinny_n_bf16_m4};
+    static const amps_cuda_function one[3] = {AMPS_FN_skinny_n_f32_m1, AMPS_FN_skinny_n_f16_m1,
+                                              AMPS_FN_skinny_n_bf16_m1};
+    static const amps_cuda_function four[3] = {AMPS_FN_skinny_n_f32_m4, AMPS_FN_skinny_n_f16_m4,
+                                               AMPS_FN_skinny_n_bf16_m4};
     const int64_t pack = p->rows == 1 && type != 0 ? 8 : 4;
-    if (p->right_column != 1 || p->rows > MOST_ROWS_FMA || !multiple(p->columns, pack) || !multiple(p->right_row, pack) ||
-        !multiple(p->right_matrix, pack) || p->right % 16 != 0 || p->interior < 64) {
+    if (p->right_column != 1 || p->rows > MOST_ROWS_FMA || !multiple(p->columns, pack) ||
+        !multiple(p->right_row, pack) || !multiple(p->right_matrix, pack) || p->right % 16 != 0 || p->interior < 64) {
         return false;
     }
     const unsigned cluster = device->has_sm90a ? CLUSTER : 1;
     launch->function = p->rows == 1 ? one[type] : four[type];
-    launch->shape = (amps_cuda_shape){
-        .grid_x = (size_t)((p->columns + 32 * pack - 1) / (32 * pack) * p->batch) * cluster, .block_x = 512,
-        .cluster_x = cluster};
+    launch->shape =
+        (amps_cuda_shape){.grid_x = (size_t)((p->columns + 32 * pack - 1) / (32 * pack) * p->batch) * cluster,
+                          .block_x = 512,
+                          .cluster_x = cluster};
     launch->name = "skinny_n";
     return true;
 }

@@ -6,7 +6,10 @@
 
 enum { DEPTH = 64, STAGES = 4, STAGES_SMALL = 5 }; /* as in gemm_mma.cu */
 
-#define SIZES(type, layouts) {AMPS_FN_mma_##type##_##layouts##_32, AMPS_FN_mma_##type##_##layouts##_64, AMPS_FN_mma_##type##_##layouts##_128}
+#define SIZES(type, layouts)                                                                                           \
+    {                                                                                                                  \
+        AMPS_FN_mma_##type##_##layouts##_32, AMPS_FN_mma_##type##_##layouts##_64, AMPS_FN_mma_##type##_##layouts##_128 \
+    }
 /* By type (f16, bf16), left dense along its rows or not, right dense along its columns or not, tile. */
 static const amps_cuda_function kernels[2][2][2][3] = {
     {{SIZES(f16, nn), SIZES(f16, nt)}, {SIZES(f16, tn), SIZES(f16, tt)}},
@@ -42,8 +45,10 @@ bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, amp
     const int64_t tile = (int64_t)32 << which;
     static const char *const names[] = {"mma 32x32", "mma 64x64", "mma 128x128"};
     launch->function = kernels[brain ? 1 : 0][left_rows ? 1 : 0][right_interior ? 0 : 1][which];
-    launch->shape = (amps_cuda_shape){.grid_x = tiles_of(p, tile), .block_x = which == 2 ? 256 : 128,
-                                      .shared_bytes = (unsigned)((which == 0 ? STAGES_SMALL : STAGES) * 2 * tile * DEPTH * 2)};
+    launch->shape =
+        (amps_cuda_shape){.grid_x = tiles_of(p, tile),
+                          .block_x = which == 2 ? 256 : 128,
+                          .shared_bytes = (unsigned)((which == 0 ? STAGES_SMALL : STAGES) * 2 * tile * DEPTH * 2)};
     launch->params = *p;
     launch->params.wide = gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32;
     launch->name = names[which];

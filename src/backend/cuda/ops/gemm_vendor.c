@@ -20,12 +20,25 @@ static bool types_of(const amps_gemm *gemm, amps_lt_problem *to)
     to->compute = COMPUTE_32F;
     to->scale = REAL_32F;
     switch (gemm->kind) {
-    case AMPS_GEMM_F32_F32: to->compute = reduced ? COMPUTE_TF32 : COMPUTE_32F; to->operand = to->result = REAL_32F; return true;
+    case AMPS_GEMM_F32_F32:
+        to->compute = reduced ? COMPUTE_TF32 : COMPUTE_32F;
+        to->operand = to->result = REAL_32F;
+        return true;
     case AMPS_GEMM_F16_F16: to->operand = to->result = REAL_16F; return true;
-    case AMPS_GEMM_F16_F32: to->operand = REAL_16F; to->result = REAL_32F; return true;
+    case AMPS_GEMM_F16_F32:
+        to->operand = REAL_16F;
+        to->result = REAL_32F;
+        return true;
     case AMPS_GEMM_BF16_BF16: to->operand = to->result = REAL_16BF; return true;
-    case AMPS_GEMM_BF16_F32: to->operand = REAL_16BF; to->result = REAL_32F; return true;
-    case AMPS_GEMM_I8_I32: to->operand = REAL_8I; to->result = to->scale = REAL_32I; to->compute = COMPUTE_32I; return true;
+    case AMPS_GEMM_BF16_F32:
+        to->operand = REAL_16BF;
+        to->result = REAL_32F;
+        return true;
+    case AMPS_GEMM_I8_I32:
+        to->operand = REAL_8I;
+        to->result = to->scale = REAL_32I;
+        to->compute = COMPUTE_32I;
+        return true;
     default: return false;
     }
 }
@@ -67,8 +80,8 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
     if (p->interior < SHORT_INTERIOR && p->beta != 0.0f) {
         return false;
     }
-    if (gemm->kind == AMPS_GEMM_I8_I32 &&
-        (p->exact_alpha != 1.0 || (p->exact_beta != 0.0 && p->exact_beta != 1.0) || !to->transpose_a || to->transpose_b)) {
+    if (gemm->kind == AMPS_GEMM_I8_I32 && (p->exact_alpha != 1.0 || (p->exact_beta != 0.0 && p->exact_beta != 1.0) ||
+                                           !to->transpose_a || to->transpose_b)) {
         return false;
     }
     to->m = (uint64_t)p->columns;
@@ -101,8 +114,8 @@ anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gem
     const int32_t whole_alpha = 1, whole_beta = p->exact_beta == 1.0;
     const bool whole = problem.scale == REAL_32I;
     ANYMPS_TRY(amps_cublaslt_run(lt, &problem, whole ? (const void *)&whole_alpha : (const void *)&p->alpha,
-                                 whole ? (const void *)&whole_beta : (const void *)&p->beta, p->right, p->left, p->result,
-                                 out->scratch, out->stream));
+                                 whole ? (const void *)&whole_beta : (const void *)&p->beta, p->right, p->left,
+                                 p->result, out->scratch, out->stream));
     out->launches += 2; /* it may launch a second kernel that adds split sums */
     return ANYMPS_OK;
 }
