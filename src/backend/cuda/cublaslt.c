@@ -177,10 +177,11 @@ void amps_cublaslt_close(amps_cublaslt *lt)
 
 /* ---- Asking ----------------------------------------------------------------------------------- */
 
-static bool make_layout(amps_cublaslt *lt, lt_object *layout, int type, uint64_t rows, uint64_t columns,
-                        int64_t leading, int32_t batch, int64_t step)
+static bool make_layout(amps_cublaslt *lt, lt_object *layout, int64_t type, int64_t rows, int64_t columns,
+                        int64_t leading, int64_t matrices, int64_t step)
 {
-    return lt->call.layout_create(layout, type, rows, columns, leading) == 0 &&
+    const int32_t batch = (int32_t)matrices;
+    return lt->call.layout_create(layout, (int)type, (uint64_t)rows, (uint64_t)columns, leading) == 0 &&
            lt->call.layout_set(*layout, LT_BATCH, &batch, sizeof batch) == 0 &&
            lt->call.layout_set(*layout, LT_STEP, &step, sizeof step) == 0;
 }
@@ -188,8 +189,8 @@ static bool make_layout(amps_cublaslt *lt, lt_object *layout, int type, uint64_t
 static bool make_objects(amps_cublaslt *lt, lt_entry *entry)
 {
     const amps_lt_problem *const p = &entry->problem;
-    const int32_t transpose_a = p->transpose_a, transpose_b = p->transpose_b;
-    return lt->call.desc_create(&entry->desc, p->compute, p->scale) == 0 &&
+    const int32_t transpose_a = (int32_t)p->transpose_a, transpose_b = (int32_t)p->transpose_b;
+    return lt->call.desc_create(&entry->desc, (int)p->compute, (int)p->scale) == 0 &&
            lt->call.desc_set(entry->desc, LT_TRANSPOSE_A, &transpose_a, sizeof transpose_a) == 0 &&
            lt->call.desc_set(entry->desc, LT_TRANSPOSE_B, &transpose_b, sizeof transpose_b) == 0 &&
            make_layout(lt, &entry->a, p->operand, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda,

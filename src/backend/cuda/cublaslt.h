@@ -8,13 +8,14 @@
 
 #include "backend/cuda/cuda_device.h"
 
-/* One product in the library's own terms: column-major matrices, so left and right have changed places. */
+/* One product in the library's own terms: column-major matrices, so left and right have changed places. All members are
+   of one width, so that two problems can be compared byte by byte. */
 typedef struct amps_lt_problem {
-    int compute, scale, operand, result; /* its enumerators for arithmetic, factors and element types */
-    bool transpose_a, transpose_b;
-    uint64_t m, n, k;
+    int64_t compute, scale, operand, result; /* its enumerators for arithmetic, factors and element types */
+    int64_t transpose_a, transpose_b;        /* 0 or 1 */
+    int64_t m, n, k;
     int64_t lda, ldb, ldc;
-    int32_t batch;
+    int64_t batch;
     int64_t step_a, step_b, step_c; /* elements from a matrix to the next */
 } amps_lt_problem;
 

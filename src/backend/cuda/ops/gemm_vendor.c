@@ -44,14 +44,14 @@ static bool types_of(const amps_gemm *gemm, amps_lt_problem *to)
 }
 
 /* A stored matrix with one dense direction: transposed or not, and the distance of its other direction. */
-static bool layout_of(int64_t row, int64_t column, int64_t rows, int64_t columns, bool *transposed, int64_t *leading)
+static bool layout_of(int64_t row, int64_t column, int64_t rows, int64_t columns, int64_t *transposed, int64_t *leading)
 {
     if (column == 1 && row >= columns) {
-        *transposed = false;
+        *transposed = 0;
         *leading = row;
         return true;
     }
-    *transposed = true;
+    *transposed = 1;
     *leading = column;
     return row == 1 && column >= rows;
 }
@@ -81,14 +81,14 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
         return false;
     }
     if (gemm->kind == AMPS_GEMM_I8_I32 && (p->exact_alpha != 1.0 || (p->exact_beta != 0.0 && p->exact_beta != 1.0) ||
-                                           !to->transpose_a || to->transpose_b)) {
+                                           to->transpose_a == 0 || to->transpose_b != 0)) {
         return false;
     }
-    to->m = (uint64_t)p->columns;
-    to->n = (uint64_t)p->rows;
-    to->k = (uint64_t)p->interior;
+    to->m = p->columns;
+    to->n = p->rows;
+    to->k = p->interior;
     to->ldc = p->result_row;
-    to->batch = (int32_t)p->batch;
+    to->batch = p->batch;
     to->step_a = p->right_matrix;
     to->step_b = p->left_matrix;
     to->step_c = p->result_matrix;
