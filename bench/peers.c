@@ -18,13 +18,13 @@ enum { ROW_MAJOR = 101, NOT_TRANSPOSED = 111, PATH_SIZE = 1024 };
 static const struct {
     const char *name, *path, *symbol, *set_threads;
 } known[] = {
-    { "openblas-system", "libopenblas.so.0", "cblas_sgemm", "openblas_set_num_threads" },
-    { "openblas", "lib/python3*/site-packages/scipy_openblas32/lib/libscipy_openblas.so", "scipy_cblas_sgemm",
-      "scipy_openblas_set_num_threads" },
-    { "blis", "/usr/lib/*/blis-pthread/libblis.so.4", "cblas_sgemm", NULL },
-    { "mkl", "lib/libmkl_rt.so.[0-9]", "cblas_sgemm", "MKL_Set_Num_Threads" },
-    { "onednn-system", "libdnnl.so.2", "dnnl_sgemm", NULL },
-    { "onednn", "lib/libdnnl.so.[0-9]", "dnnl_sgemm", NULL },
+    {"openblas-system", "libopenblas.so.0", "cblas_sgemm", "openblas_set_num_threads"},
+    {"openblas", "lib/python3*/site-packages/scipy_openblas32/lib/libscipy_openblas.so", "scipy_cblas_sgemm",
+     "scipy_openblas_set_num_threads"},
+    {"blis", "/usr/lib/*/blis-pthread/libblis.so.4", "cblas_sgemm", NULL},
+    {"mkl", "lib/libmkl_rt.so.[0-9]", "cblas_sgemm", "MKL_Set_Num_Threads"},
+    {"onednn-system", "libdnnl.so.2", "dnnl_sgemm", NULL},
+    {"onednn", "lib/libdnnl.so.[0-9]", "dnnl_sgemm", NULL},
 };
 
 static void *open_one(const char *path)
@@ -64,8 +64,8 @@ static void set_environment(int threads)
 {
     char text[16];
     (void)snprintf(text, sizeof text, "%d", threads);
-    static const char *const counts[] = { "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
-                                          "OMP_NUM_THREADS" };
+    static const char *const counts[] = {"OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
+                                         "OMP_NUM_THREADS"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         (void)setenv(counts[i], text, 1);
     }
@@ -93,7 +93,7 @@ size_t peers_open(const char *wanted, int threads, peer *peers)
         if (symbol == NULL) {
             continue;
         }
-        peer p = { .name = known[i].name };
+        peer p = {.name = known[i].name};
         memcpy(strstr(known[i].symbol, "dnnl") != NULL ? (void *)&p.dnnl : (void *)&p.cblas, &symbol, sizeof symbol);
         void (*set)(int) = NULL;
         void *setter = known[i].set_threads == NULL ? NULL : dlsym(library, known[i].set_threads);

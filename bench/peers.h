@@ -11,8 +11,8 @@
 enum { PEERS_MAX = 8 };
 
 /* cblas_sgemm; dimensions are 32-bit. */
-typedef void (*peer_cblas)(int layout, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
-                           int lda, const float *b, int ldb, float beta, float *c, int ldc);
+typedef void (*peer_cblas)(int layout, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                           const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 /* dnnl_sgemm of oneDNN; dimensions are 64-bit. */
 typedef int (*peer_dnnl)(char transpose_a, char transpose_b, long long m, long long n, long long k, float alpha,
                          const float *a, long long lda, const float *b, long long ldb, float beta, float *c,

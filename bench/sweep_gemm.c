@@ -173,8 +173,8 @@ static void check(const bench *self, const shape *s, const operands *o, size_t l
     }
     const float *c = library == 0 ? anymps_matrix_contents(o->matrices[2]) : o->values[2];
     if (!(error_of(s, o, c) <= 1.0)) {
-        (void)printf("wrong result: %s %zux%zux%zu\n", library == 0 ? "ours" : self->peers[library - 1].name, s->m, s->n,
-                     s->k);
+        (void)printf("wrong result: %s %zux%zux%zu\n", library == 0 ? "ours" : self->peers[library - 1].name, s->m,
+                     s->n, s->k);
     }
 }
 
@@ -220,7 +220,7 @@ static void measure(bench *self, const shape *s)
 {
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     uint64_t seed = 1;
-    operands o = { .inner = flops < 1e7 ? (size_t)fmin(1000.0, 1e7 / flops) : 1 };
+    operands o = {.inner = flops < 1e7 ? (size_t)fmin(1000.0, 1e7 / flops) : 1};
     make_operand(self, &o, 0, s->m, s->k, &seed);
     make_operand(self, &o, 1, s->k, s->n, &seed);
     make_operand(self, &o, 2, s->m, s->n, &seed);
@@ -249,10 +249,9 @@ static void measure(bench *self, const shape *s)
 static size_t table_shapes(shape *shapes)
 {
     static const shape table[] = {
-        { 16, 16, 16 },       { 32, 32, 32 },       { 64, 64, 64 },   { 128, 128, 128 }, { 256, 256, 256 },
-        { 512, 512, 512 },    { 1024, 1024, 1024 }, { 2048, 2048, 2048 }, { 64, 8, 512 }, { 64, 512, 8 },
-        { 64, 8, 2048 },      { 64, 2048, 8 },      { 1, 4096, 4096 }, { 8, 4096, 4096 }, { 64, 4096, 4096 },
-        { 512, 4096, 4096 },
+        {16, 16, 16},       {32, 32, 32},       {64, 64, 64},     {128, 128, 128},   {256, 256, 256}, {512, 512, 512},
+        {1024, 1024, 1024}, {2048, 2048, 2048}, {64, 8, 512},     {64, 512, 8},      {64, 8, 2048},   {64, 2048, 8},
+        {1, 4096, 4096},    {8, 4096, 4096},    {64, 4096, 4096}, {512, 4096, 4096},
     };
     memcpy(shapes, table, sizeof table);
     return sizeof table / sizeof table[0];
@@ -262,7 +261,7 @@ static size_t random_shapes(shape *shapes, size_t first, size_t count)
 {
     uint64_t seed = 20261122;
     for (size_t i = 0; i < first + count && i < first + SHAPES_MAX; i++) {
-        const shape s = { random_side(&seed), random_side(&seed), random_side(&seed) };
+        const shape s = {random_side(&seed), random_side(&seed), random_side(&seed)};
         shapes[i < first ? 0 : i - first] = s;
     }
     return count;
@@ -293,7 +292,7 @@ static void print_head(const bench *self, int threads)
 int main(int argc, char **argv)
 {
     static shape shapes[SHAPES_MAX];
-    bench self = { .dtype = ANYMPS_DTYPE_F32, .milliseconds = 60.0 };
+    bench self = {.dtype = ANYMPS_DTYPE_F32, .milliseconds = 60.0};
     const char *wanted = NULL;
     int threads = 1;
     size_t count = 0;
@@ -329,8 +328,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++) {
         measure(&self, &shapes[i]);
     }
-    (void)printf("%zu shapes: at least the best other at %zu, below 0.9 of it at %zu, geometric mean %.3f\n", self.shapes,
-                 self.ahead, self.behind, exp(self.log_sum / (double)self.shapes));
+    (void)printf("%zu shapes: at least the best other at %zu, below 0.9 of it at %zu, geometric mean %.3f\n",
+                 self.shapes, self.ahead, self.behind, exp(self.log_sum / (double)self.shapes));
     anymps_queue_release(self.queue);
     anymps_device_release(self.device);
     return 0;

@@ -40,7 +40,7 @@ static size_t side(double most)
     return (size_t)exp(uniform() * log(most));
 }
 
-static const anymps_dtype floats[] = { ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16 };
+static const anymps_dtype floats[] = {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16};
 
 /* `count` elements of `dtype`, and the same values in double. */
 typedef struct elements {
@@ -66,7 +66,7 @@ static double value_of(const amps_row_ukr *rows, anymps_dtype dtype, const unsig
 static elements make(const amps_row_ukr *rows, anymps_dtype dtype, size_t count)
 {
     const size_t size = anymps_dtype_bytes(dtype);
-    elements made = { malloc(count * size + 16), malloc(count * sizeof(double) + 16) };
+    elements made = {malloc(count * size + 16), malloc(count * sizeof(double) + 16)};
     assert_non_null(made.bytes);
     assert_non_null(made.values);
     for (size_t i = 0; i < count; i++) {
@@ -99,7 +99,7 @@ typedef struct product {
 
 static product random_product(const amps_cpu_device *device, double most)
 {
-    product p = { 0 };
+    product p = {0};
     amps_gemm_args *args = &p.args;
     const bool vector = bits() % 4 == 0, ta = coin(), tb = coin();
     const size_t pad = coin() ? 5 : 0;
@@ -155,7 +155,9 @@ static double exact(const product *p, size_t b, size_t i, size_t j, double *boun
     }
     const double bias = args->epilogue == NULL ? 0.0 : p->bias.values[j];
     const double result = args->alpha * sum + (args->beta == 0.0 ? 0.0 : args->beta * old) + bias;
-    const double half_unit = args->c_dtype == ANYMPS_DTYPE_BF16 ? 0x1p-9 : args->c_dtype == ANYMPS_DTYPE_F16 ? 0x1p-12 : 0;
+    const double half_unit = args->c_dtype == ANYMPS_DTYPE_BF16  ? 0x1p-9
+                             : args->c_dtype == ANYMPS_DTYPE_F16 ? 0x1p-12
+                                                                 : 0;
     *bound = 2.0 * (double)args->k * 0x1p-24 * fabs(args->alpha) * size + 0x1p-23 * fabs(args->beta * old) +
              (bias != 0.0 ? 0x1p-23 * fabs(bias) + 0x1p-24 * fabs(result) : 0.0);
     /* Rounding can move the result up to the next power of two, where a unit is twice as large. */
@@ -190,7 +192,8 @@ static void compare(const product *p, const unsigned char *c)
             for (size_t j = 0; j < args->n; j++) {
                 double bound;
                 const double want = exact(p, b, i, j, &bound);
-                const unsigned char *at = c + b * args->c_batch_bytes + i * args->c_row_bytes + j * args->c_column_bytes;
+                const unsigned char *at =
+                    c + b * args->c_batch_bytes + i * args->c_row_bytes + j * args->c_column_bytes;
                 const double got = value_of(args->device->rows, args->c_dtype, at);
                 if (!(fabs(got - want) <= bound)) {
                     fail_msg("%s %s,%s->%s %zux%zux%zu batch %zu: (%zu, %zu) is %g, exact %g, bound %g",
@@ -248,7 +251,7 @@ static void test_products(void **state)
 /* i8 to i32: exact modulo 2^32 with the largest products and with sums past what f32 holds. */
 static void check_i8(const amps_cpu_device *device, size_t m, size_t n, size_t k, double beta)
 {
-    amps_gemm_args args = { .device = device, .m = m, .n = n, .k = k, .batch = 1, .alpha = 1.0, .beta = beta };
+    amps_gemm_args args = {.device = device, .m = m, .n = n, .k = k, .batch = 1, .alpha = 1.0, .beta = beta};
     int8_t *a = malloc(m * k), *b = malloc(k * n);
     int32_t *c = malloc(m * n * sizeof *c), *old = malloc(m * n * sizeof *old);
     size_t bytes;
@@ -292,8 +295,8 @@ static void check_i8(const amps_cpu_device *device, size_t m, size_t n, size_t k
 
 static void test_i8(void **state)
 {
-    static const size_t shapes[][3] = { { 1, 1, 1 },    { 5, 7, 3 },    { 33, 40, 1024 }, { 33, 40, 1025 },
-                                        { 1, 70, 4097 }, { 70, 1, 4097 }, { 3, 20, 1000 },  { 20, 35, 2600 } };
+    static const size_t shapes[][3] = {{1, 1, 1},     {5, 7, 3},     {33, 40, 1024}, {33, 40, 1025},
+                                       {1, 70, 4097}, {70, 1, 4097}, {3, 20, 1000},  {20, 35, 2600}};
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
         amps_cpu_device devices[3];
@@ -311,6 +314,6 @@ static void test_i8(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_products), cmocka_unit_test(test_i8) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ void amps_gemm(const amps_gemm_args *args, void *scratch)
         amps_gemm_reference(args);
         return;
     }
-    gemm_run run = { &job, (unsigned char *)scratch };
+    gemm_run run = {&job, (unsigned char *)scratch};
     amps_pool_run(args->device->pool, job.batch_tasks * job.m_tasks * job.n_tasks, run_task, &run);
 }
 

@@ -19,10 +19,10 @@
 
 /* What follows alpha*A*B + beta*C in f32, before the one rounding to C's type. */
 typedef struct amps_gemm_epilogue {
-    const void *bias;  /* n elements of C's type, side by side, or NULL */
-    const void *prelu; /* n elements of C's type, or NULL; goes with the neuron PRELU only */
+    const void *bias;                 /* n elements of C's type, side by side, or NULL */
+    const void *prelu;                /* n elements of C's type, or NULL; goes with the neuron PRELU only */
     const amps_neuron_params *neuron; /* NULL: none. Its alpha is 1. */
-    size_t bias_batch_bytes;  /* from the bias of batch b to that of b + 1; 0: one for all */
+    size_t bias_batch_bytes;          /* from the bias of batch b to that of b + 1; 0: one for all */
     size_t prelu_batch_bytes;
 } amps_gemm_epilogue;
 
@@ -37,8 +37,8 @@ typedef struct amps_gemm_args {
     size_t b_row_bytes, b_column_bytes, b_batch_bytes;
     unsigned char *c;
     size_t c_row_bytes, c_column_bytes, c_batch_bytes;
-    double alpha, beta; /* act in f32 for floating C; beta 0: C is not read */
-    const amps_gemm_epilogue *epilogue; /* NULL: none; floating C only */
+    double alpha, beta;                     /* act in f32 for floating C; beta 0: C is not read */
+    const amps_gemm_epilogue *epilogue;     /* NULL: none; floating C only */
     amps_constant *a_constant, *b_constant; /* NULL: the bytes may change; else room for a packed copy */
 } amps_gemm_args;
 

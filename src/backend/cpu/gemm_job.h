@@ -25,11 +25,11 @@ typedef struct amps_gemm_job {
     amps_gemm_way way;
     size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
     float alpha, beta;
-    bool f32;            /* all three operands are f32 */
+    bool f32; /* all three operands are f32 */
     bool pack_a, pack_b;
-    size_t vectors;      /* strip width in vectors */
-    size_t panel_rows;   /* highest panel */
-    size_t mc, nc, kc;   /* block sizes */
+    size_t vectors;                       /* strip width in vectors */
+    size_t panel_rows;                    /* highest panel */
+    size_t mc, nc, kc;                    /* block sizes */
     size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
     size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
     size_t thread_bytes;

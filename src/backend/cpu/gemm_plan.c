@@ -19,7 +19,7 @@ enum {
     INTERIOR_BLOCK = 512,
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 32,
-    ROW_CHUNK = 2048         /* columns whose sums stay in L1 while B streams past */
+    ROW_CHUNK = 2048 /* columns whose sums stay in L1 while B streams past */
 };
 
 /* In order of preference; the first whose set the device's cap includes is taken. */
@@ -28,12 +28,12 @@ static const struct {
     const amps_gemm_ukr *ukr;
 } table[] = {
 #if defined(__x86_64__)
-    { AMPS_CPU_ISA_AVX512, &amps_f32_gemm_14x32__avx512 },
-    { AMPS_CPU_ISA_AVX2, &amps_f32_gemm_6x16__avx2 },
+    {AMPS_CPU_ISA_AVX512, &amps_f32_gemm_14x32__avx512},
+    {AMPS_CPU_ISA_AVX2, &amps_f32_gemm_6x16__avx2},
 #elif defined(__aarch64__)
-    { AMPS_CPU_ISA_NEON, &amps_f32_gemm_8x12__neon },
+    {AMPS_CPU_ISA_NEON, &amps_f32_gemm_8x12__neon},
 #endif
-    { AMPS_CPU_ISA_BASELINE, &amps_f32_gemm_4x8__baseline },
+    {AMPS_CPU_ISA_BASELINE, &amps_f32_gemm_4x8__baseline},
 };
 
 const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device)
@@ -187,8 +187,8 @@ static void block(amps_gemm_job *job)
     const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32;
     const bool low = args->m <= 2 * ukr->rows[ukr->wide - 1];
     job->pack_b = !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
-    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 ||
-                  (args->k > SHORT_INTERIOR && args->n > 8 * ukr->wide * ukr->lanes);
+    job->pack_a =
+        args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && args->n > 8 * ukr->wide * ukr->lanes);
 }
 
 static void block_task(amps_gemm_job *job)
@@ -209,7 +209,7 @@ static void block_task(amps_gemm_job *job)
     const size_t width = vectors * ukr->lanes;
     const size_t mc = divide_up(amps_max(l2_floats / 2 / job->kc, rows), rows) * rows;
     job->mc = job->f32 && !job->pack_a ? m : amps_min(job->f32 ? mc : 16 * rows, divide_up(m, rows) * rows);
-    const size_t nc = (job->f32 ? COLUMN_BLOCK   : 512) / width * width;
+    const size_t nc = (job->f32 ? COLUMN_BLOCK : 512) / width * width;
     job->nc = job->f32 && !job->pack_b ? n : amps_min(nc, divide_up(n, width) * width);
     if (args->k <= SHORT_INTERIOR) {
         job->mc = rows; /* C decides: it is written row by row, not strip by strip */
@@ -251,8 +251,8 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     job->alpha = (float)args->alpha;
     job->beta = (float)args->beta;
     job->thread_bytes = 0;
-    job->f32 = args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 &&
-               args->c_dtype == ANYMPS_DTYPE_F32;
+    job->f32 =
+        args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 && args->c_dtype == ANYMPS_DTYPE_F32;
     resolve_strides(job);
     job->way = choose_way(job);
     if (job->way == AMPS_GEMM_PLAIN) {
@@ -277,7 +277,7 @@ static void piece(size_t n, size_t unit, size_t count, size_t index, size_t *fir
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
 {
-    amps_gemm_part part = { 0, job->args.batch, 0, job->args.m, 0, job->args.n };
+    amps_gemm_part part = {0, job->args.batch, 0, job->args.m, 0, job->args.n};
     if (job->batch_tasks * job->m_tasks * job->n_tasks == 1) {
         return part;
     }

@@ -74,8 +74,7 @@ static void element_i32(const amps_gemm_args *args, const unsigned char *a, cons
 }
 
 /* The value of element j of a row of the epilogue's vector, or 0. */
-static float vector_element(const void *vector, size_t batch_bytes, const amps_gemm_args *args, size_t batch,
-                            size_t j)
+static float vector_element(const void *vector, size_t batch_bytes, const amps_gemm_args *args, size_t batch, size_t j)
 {
     if (vector == NULL) {
         return 0;
@@ -86,8 +85,8 @@ static float vector_element(const void *vector, size_t batch_bytes, const amps_g
 
 /* One element of a floating C. alpha and beta act in f32; the products are formed in double, where they
    are exact, so that alpha*sum + beta*C + bias is rounded once. */
-static void element_float(const amps_gemm_args *args, const unsigned char *a, const unsigned char *b,
-                          unsigned char *c, size_t batch, size_t j)
+static void element_float(const amps_gemm_args *args, const unsigned char *a, const unsigned char *b, unsigned char *c,
+                          size_t batch, size_t j)
 {
     const amps_gemm_epilogue *const after = args->epilogue;
     const bool floating = args->a_dtype != ANYMPS_DTYPE_I8 && args->a_dtype != ANYMPS_DTYPE_I16;

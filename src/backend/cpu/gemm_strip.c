@@ -66,7 +66,7 @@ static void finish_some(const amps_gemm_job *job, size_t b, size_t j, size_t n, 
         scale(job, c, x, n);
     }
     if (epilogue != NULL) {
-        static const amps_neuron_params none = { AMPS_UKR_NONE, 0.0f, 0.0f, 0.0f, 1.0f };
+        static const amps_neuron_params none = {AMPS_UKR_NONE, 0.0f, 0.0f, 0.0f, 1.0f};
         const amps_neuron_params *neuron = epilogue->neuron == NULL ? &none : epilogue->neuron;
         float bias[FINISH], prelu[FINISH];
         rows->neuron(neuron, x, as_f32(job, epilogue->bias, b * epilogue->bias_batch_bytes, j, bias, n),
@@ -119,7 +119,7 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     const size_t width = job->vectors * job->ukr->lanes;
     const bool whole = job->args.c_dtype == ANYMPS_DTYPE_I32; /* added up in C itself, block by block */
     const bool last = whole || k + kc == job->args.k;
-    amps_gemm_strip strip = { .rows = block->m, .interior = kc, .panel_rows = job->panel_rows };
+    amps_gemm_strip strip = {.rows = block->m, .interior = kc, .panel_rows = job->panel_rows};
     float *c = strip_c(block, &strip.c_row);
     strip.a = block->a_pack;
     strip.a_row = 1;
@@ -136,8 +136,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
     for (size_t j = 0; j < block->n; j += width) {
         strip.columns = amps_min(width, block->n - j);
-        strip.b = job->pack_b ? block->b_pack + j * kc
-                              : (const float *)(const void *)b->base + k * b->along + block->j + j;
+        strip.b =
+            job->pack_b ? block->b_pack + j * kc : (const float *)(const void *)b->base + k * b->along + block->j + j;
         strip.c = c + j;
         job->ukr->strip(&strip);
         for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
@@ -153,8 +153,8 @@ static void run_block(strip_block *block, size_t first, size_t last)
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
     const amps_row_ukr *rows = args->device->rows;
-    const amps_pack_source a = { args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
-    const amps_pack_source b = { args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype };
+    const amps_pack_source a = {args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+    const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
     for (size_t k = 0; k < args->k; k += job->kc) {
         const size_t kc = amps_min(job->kc, args->k - k);
         if (job->pack_b) {
@@ -179,7 +179,7 @@ static float *aligned(float *p)
 
 void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
 {
-    strip_block block = { .job = job, .a_pack = scratch };
+    strip_block block = {.job = job, .a_pack = scratch};
     block.b_pack = aligned(block.a_pack + job->a_floats);
     block.c = aligned(block.b_pack + job->b_floats);
     for (block.b = part->batch_first; block.b < part->batch_last; block.b++) {

@@ -43,7 +43,8 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
 
 /* Sums of type other than f32, or with an epilogue, go through scratch. `sums` is low × count, by rows of the
    lower operand. */
-static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t low, size_t x, size_t count, float *sums)
+static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t low, size_t x, size_t count,
+                        float *sums)
 {
     for (size_t i = 0; i < (by_rows ? low : count); i++) {
         if (by_rows) {
@@ -59,13 +60,13 @@ static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, 
     const amps_gemm_args *args = &job->args;
     const bool by_rows = args->m <= args->n; /* A is the lower operand */
     const size_t low = by_rows ? args->m : args->n;
-    const lines a = { args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
-    const lines bt = { args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype };
+    const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+    const lines bt = {args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
     const lines *lower = by_rows ? &a : &bt;
     const lines *higher = by_rows ? &bt : &a;
     float *wide = scratch + low * args->k;
     float *sums = wide + DOT_LINES * args->k;
-    amps_gemm_dot dot = { .rows = low, .interior = args->k, .alpha = 1.0f, .beta = 0.0f };
+    amps_gemm_dot dot = {.rows = low, .interior = args->k, .alpha = 1.0f, .beta = 0.0f};
     dot.a = take(job, lower, 0, low, scratch, &dot.a_row);
     const bool direct = args->c_dtype == ANYMPS_DTYPE_F32 && args->epilogue == NULL;
     const size_t step = direct && higher->dtype == ANYMPS_DTYPE_F32 && higher->along == 1 ? last - first : DOT_LINES;
@@ -104,7 +105,7 @@ static void row_chunk(const amps_gemm_job *job, size_t b, const float *a, size_t
     const amps_gemm_args *args = &job->args;
     const size_t size = anymps_dtype_bytes(args->b_dtype);
     const unsigned char *from = args->b + b * args->b_batch_bytes + j * size;
-    amps_gemm_row row = { .a = a, .a_column = 1, .c = sums, .columns = n, .interior = args->k };
+    amps_gemm_row row = {.a = a, .a_column = 1, .c = sums, .columns = n, .interior = args->k};
     memset(sums, 0, n * sizeof *sums);
     if (args->b_dtype == ANYMPS_DTYPE_F32) {
         row.b = (const float *)(const void *)from;
@@ -129,7 +130,7 @@ void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
     const amps_gemm_args *args = &job->args;
     float *sums = scratch + job->a_floats;
     for (size_t b = part->batch_first; b < part->batch_last; b++) {
-        const lines a = { args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype };
+        const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
         size_t line;
         const float *x = take(job, &a, 0, 1, scratch, &line);
         for (size_t j = part->n_first; j < part->n_last; j += ROW_CHUNK) {

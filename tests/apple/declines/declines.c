@@ -21,5 +21,7 @@ int main(int count, char **words)
     }
     /* A second call tells the same, without loading anew. */
     anymps_clear_error();
-    return status == ANYMPS_UNSUPPORTED && amps_objc_load() == ANYMPS_UNSUPPORTED && strstr(message, wanted) != NULL ? 0 : 1;
+    return status == ANYMPS_UNSUPPORTED && amps_objc_load() == ANYMPS_UNSUPPORTED && strstr(message, wanted) != NULL
+               ? 0
+               : 1;
 }
