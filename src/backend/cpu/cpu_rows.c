@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ const float *amps_row_read(const amps_row_ukr *ukr, const void *at, anymps_dtype
     } else if (dtype == ANYMPS_DTYPE_BF16) {
         ukr->bf16_to_f32(at, room, n);
     } else {
+        assert(room != NULL);
         memcpy(room, at, n * sizeof(float));
     }
     return room;

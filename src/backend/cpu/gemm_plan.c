@@ -9,6 +9,8 @@
 
 #include "base/checked.h"
 
+#include <assert.h>
+
 enum {
     WORK_PER_TASK = 1 << 17, /* multiply-adds; waking a thread costs as much as half of them */
     TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together */
@@ -51,6 +53,7 @@ static size_t divide_up(size_t a, size_t b)
     if (a <= b) {
         return a != 0;
     }
+    assert(b != 0);
     return a / b + (a % b != 0);
 }
 

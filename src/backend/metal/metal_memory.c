@@ -15,6 +15,7 @@
 #include "base/checked.h"
 #include "base/status.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -320,6 +321,7 @@ static anymps_status staged_piece(amps_metal_device *device, amps_memory *memory
     copy.source_offset = offset;
     copy.destination = staging;
     ANYMPS_TRY(run_copy(device, &copy));
+    assert(out != NULL);
     memcpy(out, bytes, length);
     return ANYMPS_OK;
 }

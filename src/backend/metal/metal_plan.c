@@ -147,8 +147,8 @@ anymps_status amps_metal_add_mps(amps_metal_plan *plan, const amps_kernel *kerne
 {
     /* The record's pointer is to const, but a prepared kernel's idle list is its own affair, under its lock. */
     amps_metal_kernel *const self = (amps_metal_kernel *)(uintptr_t)kernel;
-    amps_metal_set *set;
-    amps_metal_object *object;
+    amps_metal_set *set = NULL;
+    amps_metal_object *object = NULL;
     ANYMPS_TRY(take_set(plan, self, &set));
     ANYMPS_TRY(amps_metal_set_object(set, variant, &object));
     amps_metal_step *step;

@@ -148,7 +148,7 @@ static bool try_product(amps_metal_device *device, uint32_t *shown)
 
 /* ---- Softmax ---------------------------------------------------------------------------------- */
 
-enum { SOFTMAX_ROWS = 4, SOFTMAX_COLUMNS = 40 };
+enum { SOFTMAX_ROWS = 4, SOFTMAX_COLUMNS = 40, SOFTMAX_BOUND_UNITS = SOFTMAX_COLUMNS / 2 + 8 };
 
 /* Leading −inf, a −inf in the middle, values whose exponential overflows, plain values. */
 static float softmax_element(size_t row, size_t column)
@@ -170,7 +170,7 @@ static uint32_t judge_softmax(const float *result)
             const double exact = exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0)) / sum;
             /* kernels.h: (columns/2 + 8)*2^-24, relative. NaN fails the comparison. */
             if (!(fabs((double)result[row * SOFTMAX_COLUMNS + j] - exact) <=
-                  exact * (SOFTMAX_COLUMNS / 2 + 8) * 0x1p-24)) {
+                  exact * (double)SOFTMAX_BOUND_UNITS * 0x1p-24)) {
                 return bit(AMPS_METAL_ERRATUM_softmax_infinity);
             }
         }

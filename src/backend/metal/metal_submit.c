@@ -79,7 +79,7 @@ static void encode_launch(amps_id encoder, const amps_metal_launch_step *launch,
             amps_send_set_buffer(encoder, launch->buffers[i], launch->offsets[i], i);
         }
     }
-    if (kept != launch->buffer_count || before->params_bytes != launch->params_bytes ||
+    if (before == NULL || kept != launch->buffer_count || before->params_bytes != launch->params_bytes ||
         memcmp(before->params, launch->params, launch->params_bytes) != 0) {
         amps_send_set_bytes(encoder, launch->params, launch->params_bytes, launch->buffer_count);
     }
