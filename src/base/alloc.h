@@ -15,7 +15,10 @@ void *amps_malloc(size_t size);
 /* `count * size` zero bytes, 16-aligned, overflow-checked. */
 void *amps_calloc(size_t count, size_t size);
 
-/* `size` bytes aligned to `alignment` (power of two ≤ 4096), zeroed if `zero`; large zeroed blocks come
+/* The strictest alignment of amps_malloc_aligned; big blocks and the products' scratch start on one. */
+enum { AMPS_PAGE_BYTES = 4096 };
+
+/* `size` bytes aligned to `alignment` (power of two ≤ AMPS_PAGE_BYTES), zeroed if `zero`; large zeroed blocks come
    from fresh pages and cost nothing until touched. */
 void *amps_malloc_aligned(size_t size, size_t alignment, bool zero);
 

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 typedef enum amps_operator {
-#define AMPS_OPERATOR(name, desc_type, operand_count) AMPS_OP_##name,
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count) AMPS_OP_##name,
 #include "contract/ops.def"
 #undef AMPS_OPERATOR
     AMPS_OP_COUNT

@@ -80,6 +80,7 @@ typedef struct amps_operator_info {
     const char *name;
     size_t desc_bytes;
     size_t operand_count;
+    size_t dtype_count;
 } amps_operator_info;
 
 extern const amps_operator_info amps_operators[AMPS_OP_COUNT];

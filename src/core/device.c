@@ -70,7 +70,11 @@ static bool find_device(const char *id, const amps_backend **backend, size_t *ow
 
 static anymps_status no_such_device(const char *id)
 {
-    static const char *const known[] = {"metal", "cuda", "cpu"};
+    static const char *const known[] = {
+#define AMPS_BACKEND(name) #name,
+#include "backend/backends.def"
+#undef AMPS_BACKEND
+    };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(id, known[i]) == 0 && amps_registry_backend(id) == NULL) {
             return amps_fail(ANYMPS_UNSUPPORTED, "device_open: this library was built without the %s backend", id);
@@ -151,14 +155,8 @@ void *anymps_device_native(const anymps_device *device)
     return amps_is(device, AMPS_KIND_DEVICE) ? device->impl->native : NULL;
 }
 
-/* The number of types that an operator's descriptor fixes (device.h). */
-static size_t dtype_count_of(amps_operator op)
-{
-    return op == AMPS_OP_matmul || op == AMPS_OP_matrix_vector ? 3 : 1;
-}
-
 /* " matmul matrix_vector …", for messages. */
-#define AMPS_OPERATOR(name, desc_type, operand_count) " " #name
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count) " " #name
 static const char operator_names[] =
 #include "contract/ops.def"
     ;
@@ -185,7 +183,7 @@ anymps_status anymps_device_supports(const anymps_device *device, const char *op
     amps_operator op;
     ANYMPS_FAIL_IF(!find_operator(operator_name, &op), ANYMPS_INVALID_ARGUMENT,
                    "device_supports: no operator '%.32s'; there are%s", operator_name, operator_names);
-    const size_t expected = dtype_count_of(op);
+    const size_t expected = amps_operators[op].dtype_count;
     ANYMPS_FAIL_IF(dtype_count != expected, ANYMPS_INVALID_ARGUMENT, "device_supports: %s has %zu types, got %zu",
                    operator_name, expected, dtype_count);
     return device->impl->backend->supports(device->impl, op, dtypes, dtype_count);

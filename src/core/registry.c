@@ -21,7 +21,8 @@ static const amps_backend *const backends[] = {
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 const amps_operator_info amps_operators[AMPS_OP_COUNT] = {
-#define AMPS_OPERATOR(name, desc_type, operand_count) {#name, sizeof(desc_type), operand_count},
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count)                                                     \
+    {#name, sizeof(desc_type), operand_count, dtype_count},
 #include "contract/ops.def"
 #undef AMPS_OPERATOR
 };

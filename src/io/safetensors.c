@@ -18,6 +18,7 @@
 #include "io/utf8.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,24 +229,25 @@ static bool has_zero(const char *text, size_t length)
     return false;
 }
 
-static cJSON *parse(const char *text, size_t length)
+static anymps_status parse(const char *text, size_t length, cJSON **root)
 {
-    if (length == 0 || text[0] != '{' || has_zero(text, length)) {
-        return NULL;
-    }
+    static const char refusal[] = "file_open: the .safetensors header is no JSON object";
+    ANYMPS_FAIL_IF(length == 0 || text[0] != '{' || has_zero(text, length), ANYMPS_BAD_FORMAT, refusal);
     const char *end = NULL;
-    cJSON *const root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
-    if (root == NULL) {
-        return NULL;
-    }
+    errno = 0;
+    *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
+    /* cJSON answers NULL in both cases; only the allocator tells them apart. */
+    ANYMPS_FAIL_IF(*root == NULL && errno == ENOMEM, ANYMPS_OUT_OF_MEMORY,
+                   "file_open: no memory for a .safetensors header of %zu bytes", length);
+    ANYMPS_FAIL_IF(*root == NULL, ANYMPS_BAD_FORMAT, refusal);
     while (end < text + length && strchr(" \t\r\n", *end) != NULL) {
         end++;
     }
-    if (end == text + length && cJSON_IsObject(root)) {
-        return root;
+    if (end == text + length && cJSON_IsObject(*root)) {
+        return ANYMPS_OK;
     }
-    cJSON_Delete(root);
-    return NULL;
+    cJSON_Delete(*root);
+    return amps_fail(ANYMPS_BAD_FORMAT, refusal);
 }
 
 static uint64_t read_u64(const unsigned char *bytes)
@@ -268,8 +270,8 @@ anymps_status amps_safetensors_read(anymps_file *file)
     ANYMPS_FAIL_IF(!amps_in_range(LENGTH_BYTES, (size_t)length, file->length_bytes), ANYMPS_BAD_FORMAT,
                    "file_open: .safetensors header of %zu bytes does not fit a file of %zu", (size_t)length,
                    file->length_bytes);
-    cJSON *const root = parse((const char *)file->bytes + LENGTH_BYTES, (size_t)length);
-    ANYMPS_FAIL_IF(root == NULL, ANYMPS_BAD_FORMAT, "file_open: the .safetensors header is no JSON object");
+    cJSON *root = NULL;
+    ANYMPS_TRY(parse((const char *)file->bytes + LENGTH_BYTES, (size_t)length, &root));
     const size_t data_begin = LENGTH_BYTES + (size_t)length;
     const size_t data_bytes = file->length_bytes - data_begin;
     const anymps_status status = read_tensors(root, data_bytes, file);

@@ -17,14 +17,14 @@
 #include <unistd.h>
 
 /* More threads than any machine of today has CPUs; a larger number is a mistake. */
-enum { MAX_THREADS = 4096, PAGE_BYTES = 4096 };
+enum { MAX_THREADS = 4096 };
 
-#define AMPS_OPERATOR(name, desc_type, operand_count) extern const amps_cpu_op amps_cpu_##name;
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count) extern const amps_cpu_op amps_cpu_##name;
 #include "contract/ops.def"
 #undef AMPS_OPERATOR
 
 static const amps_cpu_op *const entries[AMPS_OP_COUNT] = {
-#define AMPS_OPERATOR(name, desc_type, operand_count) &amps_cpu_##name,
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count) &amps_cpu_##name,
 #include "contract/ops.def"
 #undef AMPS_OPERATOR
 };
@@ -154,7 +154,7 @@ static anymps_status allocate(amps_device *device, const amps_memory_request *re
         return ANYMPS_OUT_OF_MEMORY;
     }
     if (request->kind == AMPS_MEMORY_NEW) {
-        const size_t alignment = request->length_bytes >= PAGE_BYTES ? PAGE_BYTES : AMPS_CACHE_LINE;
+        const size_t alignment = request->length_bytes >= AMPS_PAGE_BYTES ? AMPS_PAGE_BYTES : AMPS_CACHE_LINE;
         memory->owned = amps_malloc_aligned(request->length_bytes, alignment, true);
         if (memory->owned == NULL) {
             amps_free(memory);

@@ -26,7 +26,6 @@ enum {
     NAP_NS = 50000,       /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
     IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 2 ms */
     WAIT_SPIN_NS = 20000, /* about the cost of a sleep and a wake */
-    PAGE_BYTES = 4096
 };
 
 typedef enum executor_state {
@@ -259,7 +258,7 @@ static anymps_status reserve(cpu_queue *queue, size_t bytes)
     if (bytes <= have) {
         return ANYMPS_OK;
     }
-    void *const block = amps_malloc_aligned(bytes, PAGE_BYTES, false);
+    void *const block = amps_malloc_aligned(bytes, AMPS_PAGE_BYTES, false);
     if (block == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
     }

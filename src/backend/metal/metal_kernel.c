@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 static const char *const names[AMPS_OP_COUNT] = {
-#define AMPS_OPERATOR(name, desc_type, operand_count) #name,
+#define AMPS_OPERATOR(name, desc_type, operand_count, dtype_count) #name,
 #include "contract/ops.def"
 #undef AMPS_OPERATOR
 };

@@ -11,10 +11,8 @@
 #include "backend/cpu/cpu_product.h"
 
 #include "backend/cpu/cpu_rows.h"
+#include "base/alloc.h"
 #include "base/checked.h"
-
-/* The products' own scratch starts on a page, as gemm.h asks. */
-enum { PAGE_BYTES = 4096 };
 
 typedef struct job {
     const amps_cpu_device *device;
@@ -104,7 +102,7 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
         (self.weights->memory != NULL && !amps_gemm_scratch(&self.base, &base))) {
         return false;
     }
-    return amps_add(self.inner_bytes, self.wide_bytes, bytes) && amps_add(*bytes, PAGE_BYTES, bytes) &&
+    return amps_add(self.inner_bytes, self.wide_bytes, bytes) && amps_add(*bytes, AMPS_PAGE_BYTES, bytes) &&
            amps_add(*bytes, amps_max(inner, amps_max(base, outer)), bytes);
 }
 
@@ -139,7 +137,7 @@ static void run(const amps_cpu_device *device, const amps_record *record, void *
         return; /* sizes were checked by `scratch` */
     }
     const size_t own = self.inner_bytes + self.wide_bytes;
-    unsigned char *const rest = start + (own + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    unsigned char *const rest = start + (own + AMPS_PAGE_BYTES - 1) / AMPS_PAGE_BYTES * AMPS_PAGE_BYTES;
     self.inner.c = start;
     self.outer.a = start;
     if (self.wide) {
