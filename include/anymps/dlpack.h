@@ -61,34 +61,55 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_dlpack_validate(anymps_device *d
 /*
  * Makes a matrix over the tensor's memory, which is never copied. On success the tensor belongs to the
  * matrix's buffer and its deleter is called exactly once after the last use; on failure it stays the
- * caller's. The versioned form honours the read-only flag and refuses another major version
- * (UNSUPPORTED). `transposed` must not be NULL. Statuses as validate. Since: 0.1.
+ * caller's. `transposed` must not be NULL. A reference goes to `*matrix`.
+ *
+ * Statuses as anymps_dlpack_validate; OUT_OF_MEMORY. SHAPE_MISMATCH also for a tensor of one dimension, which
+ * is a vector. Thread-safety: any thread; the deleter runs on the thread of the last release. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_from_dlpack(anymps_device *device,
                                                                    struct DLManagedTensor *tensor,
                                                                    anymps_matrix **matrix, bool *transposed);
+
+/*
+ * The same for a versioned tensor: honours the read-only flag (the buffer then refuses to be a result) and refuses another
+ * major version (UNSUPPORTED). Since: 0.1.
+ */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_from_dlpack_versioned(anymps_device *device,
                                                                              struct DLManagedTensorVersioned *tensor,
                                                                              anymps_matrix **matrix, bool *transposed);
+
+/*
+ * Makes a vector object: 1 dimension is one vector, 2 dimensions whose last stride is 1 are one vector a row. Ownership
+ * and statuses as anymps_matrix_from_dlpack. Since: 0.1.
+ */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_from_dlpack(anymps_device *device,
                                                                    struct DLManagedTensor *tensor,
                                                                    anymps_vector **vector);
+
+/* The same for a versioned tensor, as anymps_matrix_from_dlpack_versioned has it. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_from_dlpack_versioned(anymps_device *device,
                                                                              struct DLManagedTensorVersioned *tensor,
                                                                              anymps_vector **vector);
 
 /*
- * Hands a matrix (or vector) out as a tensor over the same memory; the tensor keeps the buffer until its
- * deleter is called. 2 dimensions, 3 for several matrices; 1 (2) for vectors. The versioned form is of
- * version 1.1 and sets the read-only flag of a read-only buffer; the unversioned form refuses such a
- * buffer (INVALID_ARGUMENT), since it could not say so. OUT_OF_MEMORY. Since: 0.1.
+ * Hands a matrix out as a tensor over the same memory: 2 dimensions, 3 for several matrices. The tensor is the
+ * caller's, who calls its deleter once; until then it keeps the buffer.
+ *
+ * INVALID_ARGUMENT: null; a read-only buffer, which this form could not tell. OUT_OF_MEMORY. Thread-safety: any
+ * thread; the deleter may run on any thread. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_to_dlpack(anymps_matrix *matrix,
                                                                  struct DLManagedTensor **tensor);
+
+/* The same as a tensor of version 1.1, with the read-only flag of a read-only buffer. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_to_dlpack_versioned(anymps_matrix *matrix,
                                                                            struct DLManagedTensorVersioned **tensor);
+
+/* Hands a vector out: 1 dimension, 2 for several vectors. Else as anymps_matrix_to_dlpack. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack(anymps_vector *vector,
                                                                  struct DLManagedTensor **tensor);
+
+/* The same as a tensor of version 1.1. Else as anymps_matrix_to_dlpack_versioned. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack_versioned(anymps_vector *vector,
                                                                            struct DLManagedTensorVersioned **tensor);
 
@@ -96,39 +117,60 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_to_dlpack_versioned(anymp
  * The one-call forms of kernels.h on tensors: validate, wrap, run, wait. Nothing is taken over: the
  * tensors stay the caller's, and no deleter is called. A transposed operand is read through the
  * transpose flag of the operator where it has one and refused (SHAPE_MISMATCH) where it has none;
- * results must be row-major. `desc` may be NULL. Statuses of both worlds. Since: 0.1.
+ * results must be row-major. `desc` may be NULL: the operator's defaults. Operands that the operator's section
+ * in kernels.h allows to be NULL may be NULL here. Bounds, edge cases and aliasing are those of the section.
+ *
+ * Statuses as anymps_dlpack_validate for each tensor, then as the operator's one-call form. Thread-safety: any
+ * thread. Since: 0.1, all of them.
  */
+/* result = alpha·op(left)·op(right) + beta·result; a transposed left or right is read where it lies. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul_tensors(anymps_device *device, const anymps_matmul_desc *desc,
                                                                const struct DLTensor *left,
                                                                const struct DLTensor *right,
                                                                const struct DLTensor *result);
+
+/* result = alpha·op(matrix)·vector + beta·result; a transposed matrix is read where it lies. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_vector_tensors(anymps_device *device,
                                                                       const anymps_matrix_vector_desc *desc,
                                                                       const struct DLTensor *matrix,
                                                                       const struct DLTensor *vector,
                                                                       const struct DLTensor *result);
+
+/* result = f(alpha·source + bias). */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron_tensors(anymps_device *device, const anymps_neuron_desc *desc,
                                                                const struct DLTensor *source,
                                                                const struct DLTensor *bias,
                                                                const struct DLTensor *prelu,
                                                                const struct DLTensor *result);
+
+/* result = f(alpha·source·weights + bias). */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected_tensors(
     anymps_device *device, const anymps_fully_connected_desc *desc, const struct DLTensor *source,
     const struct DLTensor *weights, const struct DLTensor *bias, const struct DLTensor *prelu,
     const struct DLTensor *result);
+
+/* Each row of the result is the softmax of the source's row. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_softmax_tensors(anymps_device *device, const anymps_softmax_desc *desc,
                                                                 const struct DLTensor *source,
                                                                 const struct DLTensor *result);
+
+/* Each row of the result is the logarithm of the softmax of the source's row. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax_tensors(anymps_device *device,
                                                                     const anymps_softmax_desc *desc,
                                                                     const struct DLTensor *source,
                                                                     const struct DLTensor *result);
+
+/* Root-mean-square normalisation of each row; a given residual is added first and receives the sum. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_rms_norm_tensors(
     anymps_device *device, const anymps_norm_desc *desc, const struct DLTensor *source, const struct DLTensor *residual,
     const struct DLTensor *weight, const struct DLTensor *bias, const struct DLTensor *result);
+
+/* Layer normalisation of each row; a given residual is added first and receives the sum. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm_tensors(
     anymps_device *device, const anymps_norm_desc *desc, const struct DLTensor *source, const struct DLTensor *residual,
     const struct DLTensor *weight, const struct DLTensor *bias, const struct DLTensor *result);
+
+/* result = source·weights + scale·(source·down)·up. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_lora_tensors(anymps_device *device, const anymps_lora_desc *desc,
                                                              const struct DLTensor *source,
                                                              const struct DLTensor *weights,

@@ -104,6 +104,8 @@ ANYMPS_API size_t anymps_matrix_row_bytes(size_t columns, anymps_dtype dtype);
  * INVALID_ARGUMENT: null, no type, a stride that breaks a rule, sizes that overflow. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc, size_t *needed_bytes);
+
+/* The same for a vector's descriptor. Statuses as anymps_matrix_desc_resolve. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_desc_resolve(anymps_vector_desc *desc, size_t *needed_bytes);
 
 /*
@@ -142,16 +144,39 @@ ANYMPS_API size_t anymps_matrix_offset_bytes(const anymps_matrix *matrix);
 /* Address of element (0, 0) for the host; NULL where the buffer has no contents. Since: 0.1. */
 ANYMPS_API void *anymps_matrix_contents(const anymps_matrix *matrix);
 
-/* The same seven for vectors. Source: MPSVector. Since: 0.1. */
+/*
+ * Makes a vector object over `buffer` from byte `offset_bytes` on; the buffer is kept until it goes.
+ *
+ * INVALID_ARGUMENT: null; a broken descriptor rule; `offset_bytes` not a multiple of the element size.
+ * SHAPE_MISMATCH: the last element lies past the end of the buffer (the message has both numbers).
+ * Source: -[MPSVector initWithBuffer:offset:descriptor:]. Since: 0.1.
+ */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create(anymps_buffer *buffer, size_t offset_bytes,
                                                               const anymps_vector_desc *desc, anymps_vector **vector);
+
+/*
+ * Makes a vector object with a zeroed SHARED buffer of its own. Statuses as anymps_vector_create,
+ * OUT_OF_MEMORY. Source: -[MPSVector initWithDevice:descriptor:]. Since: 0.1.
+ */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_vector_create_on(anymps_device *device, const anymps_vector_desc *desc,
                                                                  anymps_vector **vector);
+
+/* Adds a reference and returns `vector`. NULL stays NULL. Since: 0.1. */
 ANYMPS_API anymps_vector *anymps_vector_retain(anymps_vector *vector);
+
+/* Gives a reference back; NULL is allowed; work in flight keeps the vector. Since: 0.1. */
 ANYMPS_API void anymps_vector_release(anymps_vector *vector);
+
+/* The resolved descriptor: no zero stride. All zero for NULL. Since: 0.1. */
 ANYMPS_API anymps_vector_desc anymps_vector_get_desc(const anymps_vector *vector);
+
+/* The buffer, borrowed. Since: 0.1. */
 ANYMPS_API anymps_buffer *anymps_vector_buffer(const anymps_vector *vector);
+
+/* Byte of the buffer at which element 0 of the first vector lies. Since: 0.1. */
 ANYMPS_API size_t anymps_vector_offset_bytes(const anymps_vector *vector);
+
+/* Address of element 0 for the host; NULL where the buffer has no contents. Since: 0.1. */
 ANYMPS_API void *anymps_vector_contents(const anymps_vector *vector);
 
 #ifdef __cplusplus
