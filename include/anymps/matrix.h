@@ -23,7 +23,11 @@ typedef struct anymps_vector anymps_vector; /* a view of a buffer as vectors; co
 /* Flags of a descriptor. */
 enum {
     /* The bytes will not change while the matrix object lives (weights). A device may then keep a
-       rearranged copy beside it. Changing the bytes all the same gives old or new values. */
+       rearranged copy beside it. Changing the bytes all the same gives old or new values. On the CPU that is the
+       right operand of a product with two rows or more: its copy (of the elements as f32) is made by the first
+       product, counted as a block, and goes with the matrix; all copies of a device take at most
+       ANYMPS_PACKED_BYTES, else a quarter of the memory, and without room products run as if it were not there,
+       with the same bits. The flag itself may choose another order of summation. */
     ANYMPS_CONSTANT = 1u
 };
 

@@ -127,6 +127,7 @@ static void run_recipe(suite *run, const recipe *of)
     self.check = check;
     self.has_secondary = true;
     if (lay_out(&self, of)) {
+        self.operands[WEIGHTS].desc.flags = of->with_bias ? ANYMPS_CONSTANT : 0;
         fill(&self, of);
         self.whole = of->layout != LAYOUT_ORIGIN;
     }

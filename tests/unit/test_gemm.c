@@ -94,6 +94,7 @@ typedef struct product {
     amps_gemm_args args;
     amps_gemm_epilogue epilogue;
     elements a, b, c, bias;
+    bool constant; /* B is marked so */
     size_t a_count, b_count, c_count; /* elements of one matrix */
 } product;
 
@@ -104,6 +105,7 @@ static product random_product(const amps_cpu_device *device, double most)
     const bool vector = bits() % 4 == 0, ta = coin(), tb = coin();
     const size_t pad = coin() ? 5 : 0;
     args->device = device;
+    p.constant = coin();
     args->m = side(most);
     args->n = vector ? 1 : side(most);
     args->k = side(most);
@@ -184,6 +186,27 @@ static unsigned char *run(const product *p, const amps_cpu_device *device)
     return args.c;
 }
 
+/* The same with B marked constant where the product says so: without room for a copy, making one, and with it; the
+   bits are the same. */
+static unsigned char *run_kept(product *p, const amps_cpu_device *device, const amps_cpu_device *without_room)
+{
+    amps_constant slot = {0};
+    p->args.b_constant = p->constant ? &slot : NULL;
+    unsigned char *c = run(p, p->constant ? without_room : device);
+    assert_null(atomic_load(&slot.data));
+    for (size_t i = 0; i < 2 && p->constant; i++) {
+        unsigned char *kept = run(p, device);
+        assert_memory_equal(c, kept, p->c_count * p->args.batch * anymps_dtype_bytes(p->args.c_dtype));
+        free(kept);
+    }
+    void *data = atomic_load(&slot.data);
+    if (data != NULL) {
+        slot.release(data);
+    }
+    p->args.b_constant = NULL;
+    return c;
+}
+
 static void compare(const product *p, const unsigned char *c)
 {
     const amps_gemm_args *args = &p->args;
@@ -216,6 +239,15 @@ static void open_devices(amps_cpu_isa isa, amps_cpu_device *devices)
         devices[t].caches = amps_cpu_cache_sizes();
         devices[t].rows = amps_cpu_choose_rows(isa);
         assert_int_equal(amps_pool_open(t + 1, &devices[t].pool), ANYMPS_OK);
+        assert_int_equal(amps_packed_open((size_t)1 << 30, &devices[t].packed), ANYMPS_OK);
+    }
+}
+
+static void close_devices(amps_cpu_device *devices)
+{
+    for (size_t t = 0; t < 3; t++) {
+        amps_pool_close(devices[t].pool);
+        amps_packed_close(devices[t].packed);
     }
 }
 
@@ -225,14 +257,16 @@ static void test_products(void **state)
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
         amps_cpu_device devices[3];
         open_devices((amps_cpu_isa)isa, devices);
+        amps_cpu_device without_room = devices[0];
+        assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
         for (size_t i = 0; i < CASES; i++) {
             product p = random_product(&devices[0], i % 8 == 0 ? 500.0 : 80.0);
             p.epilogue.bias = p.bias.bytes;
             p.args.epilogue = p.args.c_row_bytes > p.args.c_column_bytes && coin() ? &p.epilogue : NULL;
-            unsigned char *c = run(&p, &devices[0]);
+            unsigned char *c = run_kept(&p, &devices[0], &without_room);
             compare(&p, c);
             for (size_t t = 1; t < 3; t++) {
-                unsigned char *other = run(&p, &devices[t]);
+                unsigned char *other = run_kept(&p, &devices[t], &without_room);
                 assert_memory_equal(c, other, p.c_count * p.args.batch * anymps_dtype_bytes(p.args.c_dtype));
                 free(other);
             }
@@ -242,9 +276,8 @@ static void test_products(void **state)
             release(&p.c);
             release(&p.bias);
         }
-        for (size_t t = 0; t < 3; t++) {
-            amps_pool_close(devices[t].pool);
-        }
+        amps_packed_close(without_room.packed);
+        close_devices(devices);
     }
 }
 
@@ -306,9 +339,7 @@ static void test_i8(void **state)
                 check_i8(&devices[t], shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0 ? 0.0 : 1.0);
             }
         }
-        for (size_t t = 0; t < 3; t++) {
-            amps_pool_close(devices[t].pool);
-        }
+        close_devices(devices);
     }
 }
 

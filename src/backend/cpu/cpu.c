@@ -117,8 +117,12 @@ static anymps_status open_device(size_t index, const anymps_device_desc *desc, a
     if (device == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
     }
-    const anymps_status status = amps_pool_open(threads, &device->pool);
+    anymps_status status = amps_packed_open(physical_bytes(), &device->packed);
+    status = status != ANYMPS_OK ? status : amps_pool_open(threads, &device->pool);
     if (status != ANYMPS_OK) {
+        if (device->packed != NULL) {
+            amps_packed_close(device->packed);
+        }
         amps_free(device);
         return status;
     }
@@ -136,6 +140,7 @@ static void close_device(amps_device *device)
 {
     amps_cpu_device *const self = (amps_cpu_device *)device;
     amps_pool_close(self->pool);
+    amps_packed_close(self->packed);
     amps_free(self);
 }
 

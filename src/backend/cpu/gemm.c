@@ -3,7 +3,7 @@
  * gemm.c: the entry of matrix products: plans a product, spreads its tasks over the pool, runs each the chosen way.
  *
  * Called by ops/cpu_{matmul,matrix_vector,fully_connected,lora}.c; calls gemm_plan.c, then gemm_strip.c or
- * gemm_vector.c, and gemm_reference.c for what has no microkernel. Knows no operator.
+ * gemm_vector.c, gemm_packed.c for constant operands and gemm_reference.c for what has no microkernel. Knows no operator.
  */
 #include "backend/cpu/gemm_job.h"
 
@@ -51,6 +51,9 @@ void amps_gemm(const amps_gemm_args *args, void *scratch)
     if (!amps_gemm_plan(args, &job) || job.way == AMPS_GEMM_PLAIN) {
         amps_gemm_reference(args);
         return;
+    }
+    if (job.keep_b) {
+        job.kept_b = amps_gemm_packed_b(&job);
     }
     gemm_run run = {&job, (unsigned char *)scratch};
     amps_pool_run(args->device->pool, job.batch_tasks * job.m_tasks * job.n_tasks, run_task, &run);

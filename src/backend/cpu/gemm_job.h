@@ -27,6 +27,9 @@ typedef struct amps_gemm_job {
     float alpha, beta;
     bool f32; /* all three operands are f32 */
     bool pack_a, pack_b;
+    bool keep_b;                          /* B is constant: packed whole, if there is room to keep it */
+    const float *kept_b;                  /* that copy (gemm_packed.c), or NULL: packed for this call */
+    size_t kept_columns;                  /* its columns: n rounded up to whole strips */
     size_t vectors;                       /* strip width in vectors */
     size_t panel_rows;                    /* highest panel */
     size_t mc, nc, kc;                    /* block sizes */
@@ -42,6 +45,10 @@ typedef struct amps_gemm_part {
 
 /* Fills the job; false if the scratch exceeds size_t. */
 bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job);
+
+/* The kept copy of a constant B, made by the first call: interior blocks of kc one after the other, in each the strips
+   of all columns. NULL: pack for this call. */
+const float *amps_gemm_packed_b(const amps_gemm_job *job);
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
 

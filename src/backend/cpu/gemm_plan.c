@@ -105,6 +105,12 @@ static void resolve_strides(amps_gemm_job *job)
     job->c_column = args->n == 1 ? 1 : args->c_column_bytes / c_size;
 }
 
+/* A constant B is read in the order of its packed copy; one row of C reads it only once, wherever it lies. */
+static bool keeps_b(const amps_gemm_args *args)
+{
+    return args->b_constant != NULL && args->m > 1 && args->n > 1 && (args->batch == 1 || args->b_batch_bytes == 0);
+}
+
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
@@ -112,6 +118,9 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
         return AMPS_GEMM_PLAIN;
     }
     if (args->c_dtype == ANYMPS_DTYPE_I32 && args->k > I8_EXACT) {
+        return AMPS_GEMM_STRIP;
+    }
+    if (keeps_b(args)) {
         return AMPS_GEMM_STRIP;
     }
     const bool a_along = job->a_column == 1;
@@ -185,11 +194,13 @@ static void block(amps_gemm_job *job)
     const amps_gemm_ukr *ukr = job->ukr;
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     const size_t kc_max = INTERIOR_BLOCK;
-    const size_t blocks = divide_up(args->k, args->m <= ukr->rows[ukr->wide - 1] && job->f32 ? args->k : kc_max);
+    job->keep_b = keeps_b(args);
+    const bool whole = args->m <= ukr->rows[ukr->wide - 1] && job->f32 && !job->keep_b;
+    const size_t blocks = divide_up(args->k, whole ? args->k : kc_max);
     job->kc = divide_up(args->k, blocks);
     const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32;
     const bool low = args->m <= 2 * ukr->rows[ukr->wide - 1];
-    job->pack_b = !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
+    job->pack_b = job->keep_b || !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
     job->pack_a =
         args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && args->n > 8 * ukr->wide * ukr->lanes);
 }
@@ -203,7 +214,12 @@ static void block_task(amps_gemm_job *job)
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     size_t vectors = amps_min(ukr->wide, divide_up(n, ukr->lanes));
     size_t rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
-    while (vectors < ukr->vectors && n > vectors * ukr->lanes && m <= ukr->rows[vectors]) {
+    if (job->keep_b) { /* the copy's strips are the same for every m and n */
+        vectors = ukr->wide;
+        rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
+        job->kept_columns = divide_up(args->n, vectors * ukr->lanes) * vectors * ukr->lanes;
+    }
+    while (!job->keep_b && vectors < ukr->vectors && n > vectors * ukr->lanes && m <= ukr->rows[vectors]) {
         vectors++;
         rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
     }
@@ -254,6 +270,9 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     job->alpha = (float)args->alpha;
     job->beta = (float)args->beta;
     job->thread_bytes = 0;
+    job->keep_b = false;
+    job->kept_b = NULL;
+    job->kept_columns = 0;
     job->f32 =
         args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 && args->c_dtype == ANYMPS_DTYPE_F32;
     resolve_strides(job);

@@ -111,6 +111,20 @@ static float *strip_c(const strip_block *block, size_t *c_row)
     return (float *)(void *)(job->args.c + block->b * job->args.c_batch_bytes) + block->i * job->c_row + block->j;
 }
 
+/* Strip from column j of the whole product on, at most `width` wide; for k from `k` on. */
+static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, size_t kc,
+                            size_t width)
+{
+    const amps_gemm_job *job = block->job;
+    if (job->kept_b != NULL) {
+        return job->kept_b + k * job->kept_columns + j / width * width * kc + j % width;
+    }
+    if (job->pack_b) {
+        return block->b_pack + (j - block->j) * kc;
+    }
+    return (const float *)(const void *)b->base + k * b->along + j;
+}
+
 /* The strips of one block for k in [k, k + kc). */
 static void run_strips(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
                        size_t kc)
@@ -134,10 +148,10 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     strip.b_row = job->pack_b ? width : b->along;
     strip.alpha = job->f32 ? job->alpha : 1.0f;
     strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
-    for (size_t j = 0; j < block->n; j += width) {
-        strip.columns = amps_min(width, block->n - j);
-        strip.b =
-            job->pack_b ? block->b_pack + j * kc : (const float *)(const void *)b->base + k * b->along + block->j + j;
+    for (size_t j = 0; j < block->n; j += strip.columns) {
+        const size_t past = job->kept_b != NULL ? (block->j + j) % width : 0; /* tasks may begin amid a strip */
+        strip.columns = amps_min(width - past, block->n - j);
+        strip.b = strip_b(block, b, block->j + j, k, kc, width);
         strip.c = c + j;
         job->ukr->strip(&strip);
         for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
@@ -157,7 +171,7 @@ static void run_block(strip_block *block, size_t first, size_t last)
     const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
     for (size_t k = 0; k < args->k; k += job->kc) {
         const size_t kc = amps_min(job->kc, args->k - k);
-        if (job->pack_b) {
+        if (job->pack_b && job->kept_b == NULL) {
             amps_pack(job->ukr, rows, &b, block->j, block->n, k, kc, job->vectors * job->ukr->lanes, block->b_pack);
         }
         for (block->i = first; block->i < last; block->i += job->mc) {
