@@ -94,7 +94,7 @@ typedef struct product {
     amps_gemm_args args;
     amps_gemm_epilogue epilogue;
     elements a, b, c, bias;
-    bool constant; /* B is marked so */
+    bool constant;                    /* B is marked so */
     size_t a_count, b_count, c_count; /* elements of one matrix */
 } product;
 

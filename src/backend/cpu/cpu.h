@@ -22,12 +22,12 @@ enum { AMPS_CACHE_LINE = 64 };
 /* An opened CPU. Immutable after `open`, but for what pool and store guard themselves. */
 typedef struct amps_cpu_device {
     amps_device base;
-    amps_cpu_isa isa;         /* the cap: microkernels of a newer set are not chosen */
-    uint32_t features;        /* amps_cpu_feature bits under that cap */
-    amps_cpu_caches caches;   /* bytes of L1d, L2, L3 of one core */
-    amps_pool *pool;          /* threads, the caller's among them */
+    amps_cpu_isa isa;          /* the cap: microkernels of a newer set are not chosen */
+    uint32_t features;         /* amps_cpu_feature bits under that cap */
+    amps_cpu_caches caches;    /* bytes of L1d, L2, L3 of one core */
+    amps_pool *pool;           /* threads, the caller's among them */
     amps_packed_store *packed; /* packed copies of constant operands */
-    const amps_row_ukr *rows; /* row microkernels: softmax, norms, neurons, conversions */
+    const amps_row_ukr *rows;  /* row microkernels: softmax, norms, neurons, conversions */
 } amps_cpu_device;
 
 struct amps_cpu_kernel;
