@@ -43,10 +43,6 @@ static inline VF v_sign(VF magnitude, VF x)
     const VF sign = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(sign, magnitude), _mm256_and_ps(sign, x));
 }
-static inline VF v_round(VF a)
-{
-    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 /* 2^k as a float, k in [-126, 127]. */
 static inline VF power(__m256i k)
 {

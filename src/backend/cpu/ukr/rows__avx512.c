@@ -31,7 +31,7 @@ static inline VF v_max(VF a, VF b) { return _mm512_max_ps(a, b); }
 static inline VF v_min(VF a, VF b) { return _mm512_min_ps(a, b); }
 static inline VF v_lt(VF a, VF b, VF yes, VF no)
 {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+    return _mm512_mask_blend_ps(_mm512_cmplt_ps_mask(a, b), no, yes);
 }
 static inline VF v_abs(VF a) { return _mm512_abs_ps(a); }
 static inline VF v_sign(VF magnitude, VF x)
@@ -39,12 +39,14 @@ static inline VF v_sign(VF magnitude, VF x)
     const VF sign = _mm512_set1_ps(-0.0f);
     return _mm512_or_ps(_mm512_andnot_ps(sign, magnitude), _mm512_and_ps(sign, x));
 }
-static inline VF v_round(VF a)
-{
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 static inline VF v_scale(VF p, VF n) { return _mm512_scalef_ps(p, n); }
 static inline VF v_mul_error(VF a, VF b, VF p) { return _mm512_fmsub_ps(a, b, p); }
+
+/* The masked form: GCC 12 defines the plain one, without optimization, as a macro that -Wconversion objects to. */
+static inline __m256i to_f16(VF v)
+{
+    return _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 
 static void f16_to_f32(const void *x, float *y, size_t n)
 {
@@ -63,13 +65,10 @@ static void f32_to_f16(const float *x, void *y, size_t n)
     unsigned char *const to = y;
     size_t j = 0;
     for (; j + 16 <= n; j += 16) {
-        const __m256i half = _mm512_cvtps_ph(v_load(x + j), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        _mm256_storeu_si256((__m256i *)(void *)(to + 2 * j), half);
+        _mm256_storeu_si256((__m256i *)(void *)(to + 2 * j), to_f16(v_load(x + j)));
     }
     if (j < n) {
-        const VF v = v_load_part(x + j, n - j, 0.0f);
-        const __m256i half = _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        _mm256_mask_storeu_epi16(to + 2 * j, first(n - j), half);
+        _mm256_mask_storeu_epi16(to + 2 * j, first(n - j), to_f16(v_load_part(x + j, n - j, 0.0f)));
     }
 }
 

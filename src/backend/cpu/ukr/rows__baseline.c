@@ -53,8 +53,6 @@ static inline VF v_sign(VF magnitude, VF x)
     const VF sign = _mm_set1_ps(-0.0f);
     return _mm_or_ps(_mm_andnot_ps(sign, magnitude), _mm_and_ps(sign, x));
 }
-/* The conversion rounds to nearest even in the mode that the backend sets. */
-static inline VF v_round(VF a) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(a)); }
 /* 2^k as a float, k in [-126, 127]. */
 static inline VF power(__m128i k)
 {

@@ -43,7 +43,6 @@ static inline VF v_min(VF a, VF b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline VF v_lt(VF a, VF b, VF yes, VF no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
 static inline VF v_abs(VF a) { return vabsq_f32(a); }
 static inline VF v_sign(VF magnitude, VF x) { return vbslq_f32(vdupq_n_u32(0x80000000u), x, magnitude); }
-static inline VF v_round(VF a) { return vrndnq_f32(a); }
 /* 2^k as a float, k in [-126, 127]. */
 static inline VF power(int32x4_t k)
 {

@@ -10,7 +10,6 @@
  *     v_add v_sub v_mul v_div   v_fma(a, b, c) = a*b + c   v_fnma(a, b, c) = c - a*b
  *     v_max(a, b) = a > b ? a : b     v_min(a, b) = a < b ? a : b     (b if one is NaN)
  *     v_lt(a, b, yes, no) = a < b ? yes : no     v_abs     v_sign(magnitude, x): magnitude with x's sign
- *     v_round(x): to an integral float, nearest even, for |x| < 2^22
  *     v_scale(p, n) = p * 2^n in one rounding, n integral in [-151, 129]
  *     v_mul_error(a, b, p) = a*b - p, p = a*b rounded; 0 where p or a factor is near overflow
  *     f16_to_f32, f32_to_f16, ISA_NAME
@@ -55,11 +54,13 @@ V_INLINE float v_fold_max(VF v)
 
 /* ---- exp and ln --------------------------------------------------------------------------------- */
 
-/* The reduction and polynomial that exp and expm1 share: exp(x) = 2^n * (1 + p). ln 2 is split so that
-   n * high is exact; |r| <= ln 2 / 2; the polynomial is a Chebyshev interpolation of degree 6, error 2e-9. */
+/* The reduction and polynomial that exp and expm1 share: exp(x) = 2^n * (1 + p). Adding 1.5 * 2^23 leaves no
+   room for a fraction, so that the sum is rounded to an integer. ln 2 is split so that n * high is exact;
+   |r| <= ln 2 / 2; the polynomial is a Chebyshev interpolation of degree 6, error 2e-9. */
 V_INLINE VF v_exp_core(VF clipped, VF low, VF *n)
 {
-    *n = v_round(v_mul(clipped, v_set(1.44269504f)));
+    const VF no_fraction = v_set(0x1.8p23f);
+    *n = v_sub(v_fma(clipped, v_set(1.44269504f), no_fraction), no_fraction);
     VF r = v_fnma(*n, v_set(0.693359375f), clipped);
     r = v_add(v_fnma(*n, v_set(-2.12194440e-4f), r), low);
     VF q = v_fma(v_set(0.0013926927f), r, v_set(0.008363774f));
