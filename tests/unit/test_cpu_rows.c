@@ -72,8 +72,8 @@ static size_t next_values(float x[BLOCK], uint64_t *bits)
 
 /* The largest errors of `run` over f32, one for each table, on the scale max(|exact|, `share` * |x|); at[i] is
    where it lies. The oracle, which takes longest, is asked once for all tables. */
-static void worst(const amps_row_ukr *const *found, size_t count, kernel run, oracle exact, double share, double *largest,
-                  float *at)
+static void worst(const amps_row_ukr *const *found, size_t count, kernel run, oracle exact, double share,
+                  double *largest, float *at)
 {
     float x[BLOCK];
     float y[BLOCK];
