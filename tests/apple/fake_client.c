@@ -14,12 +14,16 @@ bool fake_client_open(fake_client *client)
     const struct {
         const char *name;
         void *target;
-    } wanted[] = {{"fake_get_counts", &client->counts}, {"fake_set", &client->set}, {"fake_get", &client->get}};
+    } wanted[] = {{"fake_get_counts", &client->counts},
+                  {"fake_set", &client->set},
+                  {"fake_get", &client->get},
+                  {"fake_settle", &client->settle}};
     for (size_t i = 0; file != NULL && i < sizeof wanted / sizeof wanted[0]; i++) {
         void *symbol = dlsym(file, wanted[i].name);
         memcpy(wanted[i].target, &symbol, sizeof symbol);
     }
-    if (file == NULL || client->counts == NULL || client->set == NULL || client->get == NULL) {
+    if (file == NULL || client->counts == NULL || client->set == NULL || client->get == NULL ||
+        client->settle == NULL) {
         const char *reason = dlerror();
         printf("FAIL: %s: %s\n", FAKE_METAL_PATH, reason != NULL ? reason : "a name is missing");
         return false;

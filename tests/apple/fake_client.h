@@ -13,6 +13,7 @@ typedef struct fake_client {
     fake_counts (*counts)(void);
     void (*set)(fake_option option, uint64_t value);
     uint64_t (*get)(fake_option option);
+    void (*settle)(void);
 } fake_client;
 
 /* False, with the reason printed, if the stand-in cannot be opened. */

@@ -20,6 +20,9 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Committed buffers that a queue's thread has not let go of. */
+static uint64_t unsettled;
+
 /* ---- Poison ----------------------------------------------------------------------------------- */
 
 static unsigned char *row_of(const fake_region *region, size_t row)
@@ -285,6 +288,7 @@ static void *copy_block(id self, SEL _cmd, struct block *block)
     state = COMMITTED;
     pthread_mutex_unlock(&lock);
     fake_count(&fake_totals.commits, 1);
+    fake_count(&unsettled, 1);
     [self retain];
     [queue commit:self];
     fake_give(&in_call);
@@ -329,6 +333,8 @@ static void *copy_block(id self, SEL _cmd, struct block *block)
             free(block);
     }
     handler_count = 0;
+    if (fake_get(FAKE_LINGER_US))
+        usleep((useconds_t)fake_get(FAKE_LINGER_US));
     [queue givePlace];
     counted = false;
     pthread_mutex_lock(&lock);
@@ -370,10 +376,46 @@ static void *copy_block(id self, SEL _cmd, struct block *block)
 
 /* ---- Queues ----------------------------------------------------------------------------------- */
 
+void fake_settle(void)
+{
+    while (__atomic_load_n(&unsettled, __ATOMIC_ACQUIRE) > 0)
+        usleep(100);
+}
+
+/* A queue that is freed on its own thread cannot join it; whoever comes next does. */
+enum { MAX_ORPHANS = 64 };
+static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_t orphans[MAX_ORPHANS];
+static size_t orphan_count;
+static __thread bool queue_is_gone; /* on a queue's thread: the queue was freed here */
+
+static void leave_orphan(pthread_t thread)
+{
+    pthread_mutex_lock(&orphans_lock);
+    if (orphan_count == MAX_ORPHANS)
+        abort();
+    orphans[orphan_count++] = thread;
+    pthread_mutex_unlock(&orphans_lock);
+    queue_is_gone = true;
+}
+
+void fake_join_queues(void)
+{
+    for (;;) {
+        pthread_mutex_lock(&orphans_lock);
+        const bool any = orphan_count > 0 && !pthread_equal(orphans[orphan_count - 1], pthread_self());
+        const pthread_t thread = any ? orphans[--orphan_count] : pthread_self();
+        pthread_mutex_unlock(&orphans_lock);
+        if (!any)
+            return;
+        pthread_join(thread, NULL);
+    }
+}
+
 static void *work(void *argument)
 {
     FakeQueue *queue = argument;
-    for (;;) {
+    while (!queue_is_gone) {
         pthread_mutex_lock(&queue->lock);
         while (!queue->first && !queue->closing)
             pthread_cond_wait(&queue->changed, &queue->lock);
@@ -389,7 +431,9 @@ static void *work(void *argument)
         if (fake_get(FAKE_DELAY_US))
             usleep((useconds_t)fake_get(FAKE_DELAY_US));
         [next run];
+        __atomic_sub_fetch(&unsettled, 1, __ATOMIC_RELEASE);
     }
+    return NULL;
 }
 
 @implementation FakeQueue
@@ -400,6 +444,7 @@ static void *work(void *argument)
     last = &first;
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&changed, NULL);
+    fake_join_queues();
     if (pthread_create(&worker, NULL, work, self))
         abort();
     return self;
@@ -413,7 +458,7 @@ static void *work(void *argument)
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     if (pthread_equal(worker, pthread_self()))
-        pthread_detach(worker);
+        leave_orphan(worker);
     else
         pthread_join(worker, NULL);
     [label release];

@@ -26,6 +26,8 @@ typedef struct fake_counts {
 /* What the stand-in does beyond computing. All off (0) at first unless a variable of the environment says so. */
 typedef enum fake_option {
     FAKE_DELAY_US,      /* before a committed buffer runs (FAKE_METAL_DELAY_US; 50 at first) */
+    FAKE_LINGER_US,     /* from a buffer's handlers to its release by the queue's thread, for which nobody who waits
+                           for a handler waits (FAKE_METAL_LINGER_US) */
     FAKE_EMPTY_KERNELS, /* work is recorded, checked and never computed: for measuring the host side */
     FAKE_FAIL_CREATE,   /* n > 0: the n-th creation from now gives nil; 0: none. Counts down to 0 */
     FAKE_FAIL_COMMIT,   /* n > 0: the n-th commit from now ends with an error; its work does not run */
@@ -51,6 +53,9 @@ typedef enum fake_defect {
 fake_counts fake_get_counts(void);
 void fake_set(fake_option option, uint64_t value);
 uint64_t fake_get(fake_option option);
+
+/* Returns once the queues' threads hold nothing of what was committed: counts of living objects are exact then. */
+void fake_settle(void);
 
 /* Writes "class count" lines of what is alive into `text`; returns how many objects. */
 size_t fake_describe_live(char *text, size_t size);

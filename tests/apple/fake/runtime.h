@@ -59,6 +59,9 @@ bool fake_is_released(id object);
 /* At the end of the process: what the devices, which stay, hold (device.m). */
 void fake_release_devices(void);
 
+/* Waits for the threads of queues that were freed on them (command.m). */
+void fake_join_queues(void);
+
 /* Counts an option down; true when it reaches 0 by this. */
 bool fake_counts_down(fake_option option);
 

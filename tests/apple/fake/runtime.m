@@ -121,16 +121,12 @@ static void set_from_environment(const char *name, fake_option option)
         fake_set(option, strtoull(value, NULL, 0));
 }
 
-/* Alive when the process ends: only what the system owns, the devices, may be. A completion handler may still be
-   running on its queue's thread when the program ends, holding the last references: it gets two seconds. */
+/* Alive when the process ends: only what the system owns, the devices, may be. */
 static void check_nothing_alive(void)
 {
     char text[1024];
-    for (int tries = 0; tries < 2000; tries++) {
-        if (fake_describe_live(text, sizeof text) == 0)
-            return;
-        usleep(1000);
-    }
+    if (fake_describe_live(text, sizeof text) == 0)
+        return;
     fprintf(stderr, "fake metal: objects alive at exit:\n%s", text);
     fflush(stderr);
     abort();
@@ -146,6 +142,7 @@ __attribute__((constructor)) static void set_up(void)
     fake_set(FAKE_OS_MAJOR, 15);
     fake_set(FAKE_MAX_BUFFER, (uint64_t)1 << 32);
     set_from_environment("FAKE_METAL_DELAY_US", FAKE_DELAY_US);
+    set_from_environment("FAKE_METAL_LINGER_US", FAKE_LINGER_US);
     set_from_environment("FAKE_METAL_FAMILY", FAKE_FAMILY);
     set_from_environment("FAKE_METAL_ORDER", FAKE_THREAD_ORDER);
     set_from_environment("FAKE_METAL_DEFECTS", FAKE_DEFECTS);
@@ -157,8 +154,11 @@ __attribute__((constructor)) static void set_up(void)
     }
 }
 
+/* A completion handler may still be running on its queue's thread, with the last references. */
 __attribute__((destructor)) static void tear_down(void)
 {
+    fake_settle();
+    fake_join_queues();
     fake_release_devices();
     check_nothing_alive();
     for (size_t i = 0; i < QUARANTINE; i++) {
