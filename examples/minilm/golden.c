@@ -2,12 +2,12 @@
 /*
  * golden.c: the encoder against the reference implementation's numbers (tests/golden/minilm). Run by CTest.
  *
- *     minilm_golden FOLDER [DEVICE]     exit 77 (skipped) where the model or the device cannot be had
+ *     minilm_golden FOLDER [DEVICE] [SENTENCES]     exit 77 (skipped) where the model or the device cannot be had
  *
  * f32: every component within 1e-5. The components of a unit vector of 384 are about 0.05, and six layers of f32
  * arithmetic in another order leave about 1e-7; 1e-5 is what users of embeddings may rely on. f16: cosine at least
  * 0.9999. The whole set goes through in one call, one sentence at a time and in a shuffled order, since batches must
- * not see one another.
+ * not see one another. SENTENCES: only so many of the set, for a device that is slow.
  */
 #include "encoder.h"
 #include "tokenizer.h"
@@ -152,7 +152,7 @@ static void check_batches(encoder *e, const sentence *sentences, const float *go
     sentence shuffled[2 * MOST];
     const size_t twice = 2 * count;
     for (size_t i = 0; i < twice; i++) {
-        shuffled[i] = sentences[i * 7 % count]; /* 7 and 20 have no common divisor */
+        shuffled[i] = sentences[i * 7 % count]; /* 7 and the golden files' 20 have no common divisor */
     }
     for (int again = 0; again < 2; again++) {
         if (encoder_run(e, shuffled, twice, seen) != ANYMPS_OK) {
@@ -210,8 +210,10 @@ int main(int count, char **values)
         printf("usage: minilm_golden FOLDER [DEVICE]\n");
         return 2;
     }
-    const size_t lines = read_lines(values[1], "sentences.txt", sentences);
+    size_t lines = read_lines(values[1], "sentences.txt", sentences);
     float *const golden = read_golden(values[1], lines);
+    const size_t wanted = count > 3 ? (size_t)strtoul(values[3], NULL, 10) : lines;
+    lines = wanted < lines ? wanted : lines;
     if (golden == NULL) {
         printf("failed: no golden files in %s\n", values[1]);
         return 1;

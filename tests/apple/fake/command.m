@@ -33,13 +33,14 @@ static unsigned char *row_of(const fake_region *region, size_t row)
 /* A buffer which another unfinished command buffer uses is left alone: its bytes are on their way already. */
 static void poison(fake_region *region)
 {
-    pthread_mutex_lock(&region->buffer->lock);
-    if (region->buffer->in_flight == 1 && region->rows * region->row_length > 0) {
+    fake_lock_hidden(&region->buffer->lock);
+    const bool alone = region->buffer->in_flight == 1;
+    fake_unlock_hidden(&region->buffer->lock);
+    if (alone && region->rows * region->row_length > 0) {
         region->saved = malloc(region->rows * region->row_length);
         for (size_t i = 0; region->saved && i < region->rows; i++)
             memcpy(region->saved + i * region->row_length, row_of(region, i), region->row_length);
     }
-    pthread_mutex_unlock(&region->buffer->lock);
 }
 
 static void spoil(const fake_region *region)
@@ -78,9 +79,9 @@ static void for_each_buffer(fake_operation *first, int change)
             FakeBuffer *buffer = o->buffers[i];
             if (fake_is_released(buffer))
                 fake_misuse(buffer, NULL, "a buffer was freed before the command buffer that uses it had run");
-            pthread_mutex_lock(&buffer->lock);
+            fake_lock_hidden(&buffer->lock);
             buffer->in_flight += (unsigned)change;
-            pthread_mutex_unlock(&buffer->lock);
+            fake_unlock_hidden(&buffer->lock);
         }
     }
 }

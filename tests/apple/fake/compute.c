@@ -91,13 +91,18 @@ static float *gather(const operand *o, size_t rows, size_t columns, bool transpo
     return copy;
 }
 
+/* Eight sums side by side; a vector of the compiler, so that whole networks run in seconds. */
+typedef float lanes __attribute__((vector_size(32)));
+
 static float dot(const float *x, const float *y, size_t n)
 {
-    float block[8] = {0};
+    lanes block = {0};
     size_t k = 0;
     for (; k + 8 <= n; k += 8) {
-        for (size_t lane = 0; lane < 8; lane++)
-            block[lane] += x[k + lane] * y[k + lane];
+        lanes a, b;
+        memcpy(&a, x + k, sizeof a);
+        memcpy(&b, y + k, sizeof b);
+        block += a * b;
     }
     float rest = 0;
     for (; k < n; k++)

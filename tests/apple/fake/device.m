@@ -33,7 +33,7 @@ static void make_devices(void)
 }
 - (void)release
 {
-    REFUSE_IF(__atomic_fetch_sub(&referenceCount, 1, __ATOMIC_ACQ_REL) <= 1, "released more often than retained");
+    REFUSE_IF(__atomic_fetch_sub(&referenceCount, 1, __ATOMIC_RELAXED) <= 1, "released more often than retained");
 }
 
 - (NSString *)name

@@ -195,9 +195,9 @@ bool fake_creation_fails(void)
 fake_counts fake_get_counts(void)
 {
     fake_counts counts = {.messages = messages_sent, .objects_made = objects_made};
-    pthread_mutex_lock(&live_lock);
+    fake_lock_hidden(&live_lock);
     counts.objects_live = live_count;
-    pthread_mutex_unlock(&live_lock);
+    fake_unlock_hidden(&live_lock);
     counts.command_buffers = __atomic_load_n(&fake_totals.command_buffers, __ATOMIC_RELAXED);
     counts.commits = __atomic_load_n(&fake_totals.commits, __ATOMIC_RELAXED);
     counts.mps_encodes = __atomic_load_n(&fake_totals.mps_encodes, __ATOMIC_RELAXED);
@@ -211,7 +211,7 @@ size_t fake_describe_live(char *text, size_t size)
     size_t length = 0, count = 0;
     if (size > 0)
         text[0] = 0;
-    pthread_mutex_lock(&live_lock);
+    fake_lock_hidden(&live_lock);
     for (NSObject *object = newest; object; object = object->older) {
         const char *name = object_getClassName(object);
         if (strcmp(name, "FakeDevice") == 0)
@@ -223,7 +223,7 @@ size_t fake_describe_live(char *text, size_t size)
             length += n > 0 ? (size_t)n : 0;
         }
     }
-    pthread_mutex_unlock(&live_lock);
+    fake_unlock_hidden(&live_lock);
     return count;
 }
 
@@ -231,14 +231,14 @@ size_t fake_describe_live(char *text, size_t size)
 
 static void enlist(NSObject *object)
 {
-    pthread_mutex_lock(&live_lock);
+    fake_lock_hidden(&live_lock);
     object->older = newest;
     object->newer = NULL;
     if (newest)
         newest->newer = object;
     newest = object;
     live_count++;
-    pthread_mutex_unlock(&live_lock);
+    fake_unlock_hidden(&live_lock);
     if (object_getClass(object) != pool_class) /* Apple's pools are pages, not objects */
         objects_made++;
 }
@@ -247,7 +247,7 @@ static void enlist(NSObject *object)
 static NSObject *bury(NSObject *object)
 {
     Class former = object_getClass(object);
-    pthread_mutex_lock(&live_lock);
+    fake_lock_hidden(&live_lock);
     if (object->newer)
         object->newer->older = object->older;
     else
@@ -260,7 +260,7 @@ static NSObject *bury(NSObject *object)
     NSObject *oldest = quarantine[quarantine_next];
     quarantine[quarantine_next] = object;
     quarantine_next = (quarantine_next + 1) % QUARANTINE;
-    pthread_mutex_unlock(&live_lock);
+    fake_unlock_hidden(&live_lock);
     return oldest;
 }
 
