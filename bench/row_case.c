@@ -54,9 +54,9 @@ static anymps_status make_operand(row_case *self, size_t which, size_t rows, siz
         memcpy(at, size == 4 ? (const void *)&x : (const void *)&half, size);
     }
     const anymps_vector_desc line = anymps_vector_desc_make(columns, self->dtype);
-    return rows != 1 ? ANYMPS_OK
-                     : anymps_vector_create(anymps_matrix_buffer(self->matrices[which]), 0, &line,
-                                            &self->vectors[which]);
+    return rows != 1
+               ? ANYMPS_OK
+               : anymps_vector_create(anymps_matrix_buffer(self->matrices[which]), 0, &line, &self->vectors[which]);
 }
 
 static anymps_status make_operands(row_case *self)
@@ -108,12 +108,12 @@ static anymps_status encode(row_case *self)
     anymps_command_buffer *const to = self->commands;
     return is(self, "softmax")       ? anymps_softmax_encode(k, to, m[SOURCE], m[RESULT], NULL)
            : is(self, "log_softmax") ? anymps_log_softmax_encode(k, to, m[SOURCE], m[RESULT], NULL)
-           : is(self, "rms_norm")   ? anymps_rms_norm_encode(k, to, m[SOURCE], NULL, v[FIRST], NULL, m[RESULT], NULL)
-           : is(self, "layer_norm") ? anymps_layer_norm_encode(k, to, m[SOURCE], NULL, v[FIRST], v[SECOND], m[RESULT],
-                                                               NULL)
-           : is(self, "gelu")       ? anymps_neuron_encode(k, to, m[SOURCE], NULL, NULL, m[RESULT], NULL)
-           : is(self, "lora")       ? anymps_lora_encode(k, to, m[SOURCE], NULL, m[FIRST], m[SECOND], m[RESULT], NULL)
-                                    : anymps_matrix_vector_encode(k, to, m[SOURCE], v[FIRST], v[RESULT], NULL);
+           : is(self, "rms_norm")    ? anymps_rms_norm_encode(k, to, m[SOURCE], NULL, v[FIRST], NULL, m[RESULT], NULL)
+           : is(self, "layer_norm")
+               ? anymps_layer_norm_encode(k, to, m[SOURCE], NULL, v[FIRST], v[SECOND], m[RESULT], NULL)
+           : is(self, "gelu") ? anymps_neuron_encode(k, to, m[SOURCE], NULL, NULL, m[RESULT], NULL)
+           : is(self, "lora") ? anymps_lora_encode(k, to, m[SOURCE], NULL, m[FIRST], m[SECOND], m[RESULT], NULL)
+                              : anymps_matrix_vector_encode(k, to, m[SOURCE], v[FIRST], v[RESULT], NULL);
 }
 
 static anymps_status build(row_case *self)

@@ -175,7 +175,7 @@ static int rows_of(row_case *self, row_onednn *p)
                   argument(p, s, ARG_SCALE, n, 0, DNNL_F32, TAG_A, p->scale) == NULL ||
                   (centred && argument(p, s, ARG_SHIFT, n, 0, DNNL_F32, TAG_A, p->shift) == NULL) ||
                   p->api->norm(&desc, p->engine, FORWARD_INFERENCE, x, y, NULL, 1e-5f,
-                           USE_SCALE | (centred ? USE_SHIFT : RMS_NORM), NULL) != 0;
+                               USE_SCALE | (centred ? USE_SHIFT : RMS_NORM), NULL) != 0;
     } else {
         return 1;
     }
