@@ -5,6 +5,10 @@
  * The first header of the course `base, device, buffer, matrix, command, kernels`. Every other header
  * includes it. Everything here is usable before a device is opened.
  *
+ * A struct that begins with `struct_size` is begun from its INIT macro, which sets the size and the defaults; a later
+ * version of the library may append fields and still takes the shorter struct. The macros name no fields, so that C++
+ * before C++20 has them too.
+ *
  * Thread-safety of the whole library, stated once: every object may be used from any thread at any
  * time. The closed list of exceptions:
  *   1. calls on one command buffer (encode, commit, reset, set_label) need the caller's lock;

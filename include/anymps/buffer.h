@@ -65,7 +65,7 @@ typedef struct anymps_wrap_desc {
 } anymps_wrap_desc;
 #define ANYMPS_WRAP_DESC_INIT                                                                                          \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_wrap_desc)                                                                        \
+        sizeof(anymps_wrap_desc), NULL, 0, false, false, NULL, NULL, NULL                                              \
     }
 
 /*

@@ -131,7 +131,7 @@ typedef struct anymps_timings {
 } anymps_timings;
 #define ANYMPS_TIMINGS_INIT                                                                                            \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_timings)                                                                          \
+        sizeof(anymps_timings), 0, 0, 0, 0                                                                             \
     }
 
 /* Asks for device times in the following commits (they may cost a few microseconds on a GPU); off at

@@ -40,7 +40,7 @@ typedef struct anymps_device_properties {
 } anymps_device_properties;
 #define ANYMPS_DEVICE_PROPERTIES_INIT                                                                                  \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_device_properties)                                                                \
+        sizeof(anymps_device_properties), (anymps_backend)0, "", "", "", false, 0, 0, 0                                \
     }
 
 /*
@@ -68,7 +68,7 @@ typedef struct anymps_device_desc {
 } anymps_device_desc;
 #define ANYMPS_DEVICE_DESC_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_device_desc)                                                                      \
+        sizeof(anymps_device_desc), NULL, 0, NULL                                                                      \
     }
 
 /*

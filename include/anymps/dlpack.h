@@ -47,7 +47,7 @@ typedef struct anymps_dlpack_info {
 } anymps_dlpack_info;
 #define ANYMPS_DLPACK_INFO_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_dlpack_info)                                                                      \
+        sizeof(anymps_dlpack_info), false, false, ANYMPS_DTYPE_INVALID, 0, 0, 0, 0, 0, 0                               \
     }
 
 /*

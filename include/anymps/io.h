@@ -35,7 +35,7 @@ typedef struct anymps_file_tensor {
 } anymps_file_tensor;
 #define ANYMPS_FILE_TENSOR_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_file_tensor)                                                                      \
+        sizeof(anymps_file_tensor), NULL, ANYMPS_DTYPE_INVALID, 0, {0}, false, false, 0, 0                             \
     }
 
 /*
@@ -77,7 +77,7 @@ typedef struct anymps_load_desc {
 } anymps_load_desc;
 #define ANYMPS_LOAD_DESC_INIT                                                                                          \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_load_desc)                                                                        \
+        sizeof(anymps_load_desc), ANYMPS_DTYPE_INVALID, false, 0                                                       \
     }
 
 /*

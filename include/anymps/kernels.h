@@ -87,7 +87,7 @@ typedef struct anymps_range {
 } anymps_range;
 #define ANYMPS_RANGE_INIT                                                                                              \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_range), .batch_size = ANYMPS_ALL                                                  \
+        sizeof(anymps_range), {0, 0}, {0, 0}, {0, 0}, 0, ANYMPS_ALL                                                    \
     }
 
 /* Adds a reference and returns `kernel`. NULL stays NULL. Since: 0.1. */
@@ -112,7 +112,7 @@ typedef struct anymps_kernel_cache_stats {
 } anymps_kernel_cache_stats;
 #define ANYMPS_KERNEL_CACHE_STATS_INIT                                                                                 \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_kernel_cache_stats)                                                               \
+        sizeof(anymps_kernel_cache_stats), 0, 0, 0, 0                                                                  \
     }
 
 /* INVALID_ARGUMENT: null, or `struct_size` not set. Thread-safety: any thread. Since: 0.1. */
@@ -167,8 +167,8 @@ typedef struct anymps_matmul_desc {
 } anymps_matmul_desc;
 #define ANYMPS_MATMUL_DESC_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_matmul_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .interior = ANYMPS_ALL,  \
-        .alpha = 1.0                                                                                                   \
+        sizeof(anymps_matmul_desc), ANYMPS_ALL, ANYMPS_ALL, ANYMPS_ALL, false, false, 1.0, 0.0, ANYMPS_DTYPE_INVALID,  \
+            ANYMPS_DTYPE_INVALID, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO                                       \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -209,7 +209,8 @@ typedef struct anymps_matrix_vector_desc {
 } anymps_matrix_vector_desc;
 #define ANYMPS_MATRIX_VECTOR_DESC_INIT                                                                                 \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_matrix_vector_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .alpha = 1.0      \
+        sizeof(anymps_matrix_vector_desc), ANYMPS_ALL, ANYMPS_ALL, false, 1.0, 0.0, ANYMPS_DTYPE_INVALID,              \
+            ANYMPS_DTYPE_INVALID, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO                                       \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -282,7 +283,8 @@ typedef struct anymps_neuron_desc {
 } anymps_neuron_desc;
 #define ANYMPS_NEURON_DESC_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_neuron_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .alpha = 1.0             \
+        sizeof(anymps_neuron_desc), ANYMPS_ALL, ANYMPS_ALL, ANYMPS_NEURON_NONE, 0.0f, 0.0f, 0.0f, 1.0,                 \
+            ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO                                                             \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -329,8 +331,8 @@ typedef struct anymps_fully_connected_desc {
 } anymps_fully_connected_desc;
 #define ANYMPS_FULLY_CONNECTED_DESC_INIT                                                                               \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_fully_connected_desc), .rows = ANYMPS_ALL, .inputs = ANYMPS_ALL,                  \
-        .outputs = ANYMPS_ALL, .alpha = 1.0                                                                            \
+        sizeof(anymps_fully_connected_desc), ANYMPS_ALL, ANYMPS_ALL, ANYMPS_ALL, false, ANYMPS_NEURON_NONE, 0.0f,      \
+            0.0f, 0.0f, 1.0, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO                                            \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -371,7 +373,7 @@ typedef struct anymps_softmax_desc {
 } anymps_softmax_desc;
 #define ANYMPS_SOFTMAX_DESC_INIT                                                                                       \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_softmax_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .scale = 1.0            \
+        sizeof(anymps_softmax_desc), ANYMPS_ALL, ANYMPS_ALL, 1.0, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO       \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -433,7 +435,7 @@ typedef struct anymps_norm_desc {
 } anymps_norm_desc;
 #define ANYMPS_NORM_DESC_INIT                                                                                          \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_norm_desc), .rows = ANYMPS_ALL, .columns = ANYMPS_ALL, .epsilon = 1e-5            \
+        sizeof(anymps_norm_desc), ANYMPS_ALL, ANYMPS_ALL, 1e-5, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO         \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of
@@ -494,7 +496,7 @@ typedef struct anymps_lora_desc {
 } anymps_lora_desc;
 #define ANYMPS_LORA_DESC_INIT                                                                                          \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_lora_desc), .scale = 1.0                                                          \
+        sizeof(anymps_lora_desc), 1.0, false, false, false, false, ANYMPS_DTYPE_INVALID, 0, ANYMPS_ALGORITHM_AUTO      \
     }
 
 /* Create, encode (`range` may be NULL: whole operands) and one-call form (`desc` may be NULL: the defaults) of

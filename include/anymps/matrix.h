@@ -57,7 +57,7 @@ typedef struct anymps_matrix_desc {
 } anymps_matrix_desc;
 #define ANYMPS_MATRIX_DESC_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_matrix_desc), .matrices = 1, .dtype = ANYMPS_DTYPE_F32                            \
+        sizeof(anymps_matrix_desc), 0, 0, 1, 0, 0, ANYMPS_DTYPE_F32, 0                                                 \
     }
 
 /* Shape and layout of a vector (MPSVectorDescriptor): element i of vector k is at byte
@@ -73,7 +73,7 @@ typedef struct anymps_vector_desc {
 } anymps_vector_desc;
 #define ANYMPS_VECTOR_DESC_INIT                                                                                        \
     {                                                                                                                  \
-        .struct_size = sizeof(anymps_vector_desc), .vectors = 1, .dtype = ANYMPS_DTYPE_F32                             \
+        sizeof(anymps_vector_desc), 0, 1, 0, ANYMPS_DTYPE_F32, 0                                                       \
     }
 
 /* A tight descriptor of one rows × columns matrix. Since: 0.1. */
