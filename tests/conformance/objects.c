@@ -92,7 +92,7 @@ static anymps_buffer *filled(anymps_device *on, anymps_storage storage, unsigned
 {
     anymps_buffer *buffer = NULL;
     for (size_t i = 0; i < LENGTH; i++) {
-        bytes[i] = (unsigned char)((i * 2654435761u + seed) >> 7);
+        bytes[i] = (unsigned char)((i * 2654435761u + seed) >> 24);
     }
     EXPECT_OK(anymps_buffer_create_with_bytes(on, bytes, LENGTH, storage, &buffer));
     return buffer;
