@@ -23,8 +23,9 @@ static int32_t number; /* 1 for "cuda:1" */
 static void tensor_in(tensor *t, anymps_buffer *buffer, size_t offset_bytes, int rank, const int64_t *shape,
                       const int64_t *strides)
 {
-    static const int32_t types[] = {
-        [ANYMPS_BACKEND_CPU] = AMPS_DL_CPU, [ANYMPS_BACKEND_METAL] = AMPS_DL_METAL, [ANYMPS_BACKEND_CUDA] = AMPS_DL_CUDA};
+    static const int32_t types[] = {[ANYMPS_BACKEND_CPU] = AMPS_DL_CPU,
+                                    [ANYMPS_BACKEND_METAL] = AMPS_DL_METAL,
+                                    [ANYMPS_BACKEND_CUDA] = AMPS_DL_CUDA};
     make(t, anymps_buffer_native(buffer), rank, shape, strides);
     t->dl.device = (amps_dl_device){types[backend], number};
     t->dl.byte_offset = offset_bytes;
