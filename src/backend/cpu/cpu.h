@@ -32,6 +32,17 @@ typedef struct amps_cpu_device {
 
 struct amps_cpu_kernel;
 
+enum { AMPS_CPU_STEP_ROOM = 632 };
+
+/*
+ * One record, ready to run as often as its submission is committed. An operator that works something out before it
+ * computes keeps that in `room`. Lives in the submission's plan (cpu_queue.c), ten cache lines long.
+ */
+typedef struct amps_cpu_step {
+    void (*run)(const struct amps_cpu_step *step, void *scratch);
+    _Alignas(8) unsigned char room[AMPS_CPU_STEP_ROOM];
+} amps_cpu_step;
+
 /* One operator of ops.def on the CPU: `const amps_cpu_op amps_cpu_<op>` in ops/cpu_<op>.c. */
 typedef struct amps_cpu_op {
     const char *name; /* as in ops.def, for messages */
@@ -39,7 +50,7 @@ typedef struct amps_cpu_op {
     anymps_status (*supports)(const char *name, const anymps_dtype *dtypes, size_t count);
     /* Fills kernel->explain_text; UNSUPPORTED if the descriptor asks for the vendor's kernels. */
     anymps_status (*prepare)(struct amps_cpu_kernel *kernel);
-    /* Bytes of scratch that `run` needs for this record; false if they exceed size_t. */
+    /* Bytes of scratch that `run` needs for this record; false if they exceed size_t. Both NULL if kernels plan. */
     bool (*scratch)(const amps_cpu_device *device, const amps_record *record, size_t *bytes);
     /* Runs the record. `scratch` is aligned to a page and private to this call. Cannot fail. */
     void (*run)(const amps_cpu_device *device, const amps_record *record, void *scratch);
@@ -53,6 +64,9 @@ typedef struct amps_cpu_kernel {
     amps_operator op;
     const void *desc; /* lives as long as the kernel */
     const amps_cpu_op *entry;
+    /* Optional, set by `prepare`, in the place of the entry's `scratch` and `run`: fills the step that runs this
+       record as long as it is kept, and the bytes of scratch; false if they exceed size_t. */
+    bool (*plan)(const amps_cpu_device *device, const amps_record *record, amps_cpu_step *step, size_t *bytes);
     char explain_text[AMPS_CPU_EXPLAIN_SIZE];
 } amps_cpu_kernel;
 

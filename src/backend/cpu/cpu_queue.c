@@ -26,6 +26,8 @@ enum {
     NAP_NS = 50000,       /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
     IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 2 ms */
     WAIT_SPIN_NS = 20000, /* about the cost of a sleep and a wake */
+    STEPS_AHEAD = 3,      /* steps whose first lines are fetched early */
+    STEP_HEAD_LINES = 3   /* which hold the whole of a single call of a microkernel */
 };
 
 typedef enum executor_state {
@@ -58,10 +60,12 @@ typedef struct cpu_queue {
     size_t spare_bytes;
 } cpu_queue;
 
-/* What is kept with a submission between commits. */
+/* What is kept with a submission between commits: its records, resolved. */
 typedef struct plan {
     uint64_t generation;
     size_t scratch_bytes;
+    size_t count, capacity; /* steps filled, and those there is room for */
+    _Alignas(AMPS_CACHE_LINE) amps_cpu_step steps[];
 } plan;
 
 static bool ended(const cpu_queue *queue, uint32_t number)
@@ -71,16 +75,22 @@ static bool ended(const cpu_queue *queue, uint32_t number)
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
-static void run_records(const cpu_queue *queue, amps_submission *submission, void *scratch)
+/* Steps of tiny operations take as long as their own bytes need from the second cache. Past the end it does no harm. */
+static void fetch(const amps_cpu_step *step)
 {
-    const amps_cpu_device *const device = (const amps_cpu_device *)queue->base.device;
+    for (size_t line = 0; line < STEP_HEAD_LINES; line++) {
+        __builtin_prefetch((const unsigned char *)step + line * AMPS_CACHE_LINE);
+    }
+}
+
+static void run_steps(amps_submission *submission, void *scratch)
+{
+    const plan *const kept = submission->plan;
     const uint64_t start = submission->timings ? amps_now_ns() : 0;
     const uint64_t mode = amps_fp_enter();
-    for (size_t i = 0; i < submission->count; i++) {
-        const amps_record *const record = &submission->records[i];
-        if (record->batch != 0) {
-            ((const amps_cpu_kernel *)record->kernel)->entry->run(device, record, scratch);
-        }
+    for (size_t i = 0; i < kept->count; i++) {
+        fetch(&kept->steps[i + STEPS_AHEAD]);
+        kept->steps[i].run(&kept->steps[i], scratch);
     }
     amps_fp_leave(mode);
     if (submission->timings) {
@@ -104,7 +114,7 @@ static bool run_oldest(cpu_queue *queue)
     }
     void *const scratch = queue->scratch;
     pthread_mutex_unlock(&queue->lock);
-    run_records(queue, submission, scratch);
+    run_steps(submission, scratch);
     submission->done(submission, NULL);
     pthread_mutex_lock(&queue->lock);
     queue->running = false;
@@ -223,31 +233,76 @@ static void release_plan(void *block)
     amps_free(block);
 }
 
-/* Scratch bytes of the largest record, kept with the submission for the next commit. */
+/* The step of a record whose operator plans nothing. */
+typedef struct plain_step {
+    const amps_cpu_device *device;
+    const amps_record *record;
+    const amps_cpu_op *entry;
+} plain_step;
+
+static void run_plain(const amps_cpu_step *step, void *scratch)
+{
+    const plain_step *const plain = (const void *)step->room;
+    plain->entry->run(plain->device, plain->record, scratch);
+}
+
+static bool plan_step(const amps_cpu_device *device, const amps_record *record, amps_cpu_step *step, size_t *bytes)
+{
+    const amps_cpu_kernel *const kernel = (const amps_cpu_kernel *)record->kernel;
+    if (kernel->plan != NULL) {
+        return kernel->plan(device, record, step, bytes);
+    }
+    step->run = run_plain;
+    *(plain_step *)(void *)step->room = (plain_step){device, record, kernel->entry};
+    return kernel->entry->scratch(device, record, bytes);
+}
+
+/* Room for the submission's steps: the one that is kept if it is large enough. */
+static anymps_status plan_room(amps_submission *submission, plan **room)
+{
+    *room = submission->plan;
+    if (*room != NULL && (*room)->capacity >= submission->count) {
+        return ANYMPS_OK;
+    }
+    size_t bytes;
+    ANYMPS_FAIL_IF(!amps_mul(submission->count, sizeof(amps_cpu_step), &bytes) ||
+                       !amps_add(bytes, sizeof(plan), &bytes),
+                   ANYMPS_OUT_OF_MEMORY, "commit: %zu records are too many", submission->count);
+    plan *const fresh = amps_malloc_aligned(bytes, AMPS_CACHE_LINE, false);
+    if (fresh == NULL) {
+        return ANYMPS_OUT_OF_MEMORY;
+    }
+    amps_free(*room);
+    *fresh = (plan){.capacity = submission->count};
+    submission->plan = *room = fresh;
+    submission->release_plan = release_plan;
+    return ANYMPS_OK;
+}
+
+/* Steps and the scratch of the largest, kept with the submission for the next commit. */
 static anymps_status make_plan(const cpu_queue *queue, amps_submission *submission)
 {
+    const amps_cpu_device *const device = (const amps_cpu_device *)queue->base.device;
     plan *kept = submission->plan;
     if (kept != NULL && kept->generation == submission->generation) {
         return ANYMPS_OK;
     }
-    size_t largest = 0;
+    ANYMPS_TRY(plan_room(submission, &kept));
+    kept->generation = ~submission->generation; /* nobody's, should the plan fail half-way */
+    kept->count = 0;
+    kept->scratch_bytes = 0;
     for (size_t i = 0; i < submission->count; i++) {
         const amps_record *const record = &submission->records[i];
-        const amps_cpu_op *const entry = ((const amps_cpu_kernel *)record->kernel)->entry;
         size_t bytes = 0;
-        ANYMPS_FAIL_IF(!entry->scratch((const amps_cpu_device *)queue->base.device, record, &bytes),
-                       ANYMPS_OUT_OF_MEMORY, "%s: the scratch it needs exceeds the address space", entry->name);
-        largest = amps_max(largest, bytes);
-    }
-    if (kept == NULL) {
-        kept = amps_malloc(sizeof *kept);
-        if (kept == NULL) {
-            return ANYMPS_OUT_OF_MEMORY;
+        if (record->batch != 0) {
+            ANYMPS_FAIL_IF(!plan_step(device, record, &kept->steps[kept->count], &bytes), ANYMPS_OUT_OF_MEMORY,
+                           "%s: the scratch it needs exceeds the address space",
+                           ((const amps_cpu_kernel *)record->kernel)->entry->name);
+            kept->scratch_bytes = amps_max(kept->scratch_bytes, bytes);
+            kept->count++;
         }
-        submission->plan = kept;
-        submission->release_plan = release_plan;
     }
-    *kept = (plan){.generation = submission->generation, .scratch_bytes = largest};
+    kept->generation = submission->generation;
     return ANYMPS_OK;
 }
 

@@ -9,6 +9,8 @@
 
 #include "base/checked.h"
 
+#include <assert.h>
+
 typedef struct gemm_run {
     const amps_gemm_job *job;
     unsigned char *scratch;
@@ -42,21 +44,80 @@ bool amps_gemm_scratch(const amps_gemm_args *args, size_t *bytes)
            (amps_gemm_plan(args, &job) && amps_mul(job.thread_bytes, amps_pool_threads(args->device->pool), bytes));
 }
 
+static void run_job(amps_gemm_job *job, void *scratch)
+{
+    if (job->way == AMPS_GEMM_PLAIN) {
+        amps_gemm_reference(&job->args);
+        return;
+    }
+    if (job->keep_b) {
+        job->kept_b = amps_gemm_packed_b(job);
+    }
+    gemm_run run = {job, (unsigned char *)scratch};
+    amps_pool_run(job->args.device->pool, job->batch_tasks * job->m_tasks * job->n_tasks, run_task, &run);
+}
+
 void amps_gemm(const amps_gemm_args *args, void *scratch)
 {
     amps_gemm_job job;
     if (is_empty(args)) {
         return;
     }
-    if (!amps_gemm_plan(args, &job) || job.way == AMPS_GEMM_PLAIN) {
+    if (!amps_gemm_plan(args, &job)) {
         amps_gemm_reference(args);
         return;
     }
-    if (job.keep_b) {
-        job.kept_b = amps_gemm_packed_b(&job);
+    run_job(&job, scratch);
+}
+
+/* What a step keeps: the call of the microkernel if there is just one, else the job. */
+typedef struct single_step {
+    void (*strip)(const amps_gemm_strip *strip);
+    amps_gemm_strip call;
+} single_step;
+
+static_assert(sizeof(amps_gemm_job) <= AMPS_CPU_STEP_ROOM && sizeof(single_step) <= AMPS_CPU_STEP_ROOM,
+              "a planned product fits into a step");
+
+static void run_nothing(const amps_cpu_step *step, void *scratch)
+{
+    (void)step;
+    (void)scratch;
+}
+
+static void run_single(const amps_cpu_step *step, void *scratch)
+{
+    const single_step *const single = (const void *)step->room;
+    (void)scratch;
+    single->strip(&single->call);
+}
+
+static void run_planned(const amps_cpu_step *step, void *scratch)
+{
+    amps_gemm_job job = *(const amps_gemm_job *)(const void *)step->room;
+    run_job(&job, scratch);
+}
+
+bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *bytes)
+{
+    *bytes = 0;
+    if (is_empty(args)) {
+        step->run = run_nothing;
+        return true;
     }
-    gemm_run run = {&job, (unsigned char *)scratch};
-    amps_pool_run(args->device->pool, job.batch_tasks * job.m_tasks * job.n_tasks, run_task, &run);
+    amps_gemm_job *const job = (void *)step->room;
+    if (!amps_gemm_plan(args, job) || !amps_mul(job->thread_bytes, amps_pool_threads(args->device->pool), bytes)) {
+        return false;
+    }
+    single_step single = {.strip = job->ukr->strip};
+    if (amps_gemm_single(job, &single.call)) {
+        *(single_step *)(void *)step->room = single;
+        step->run = run_single;
+        *bytes = 0;
+    } else {
+        step->run = run_planned;
+    }
+    return true;
 }
 
 const char *amps_gemm_explain(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype,

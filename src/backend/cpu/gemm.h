@@ -49,6 +49,10 @@ bool amps_gemm_scratch(const amps_gemm_args *args, size_t *bytes);
 /* Runs over the whole batch on the device's pool. `scratch` is aligned to a page. Cannot fail. */
 void amps_gemm(const amps_gemm_args *args, void *scratch);
 
+/* For `plan` of a kernel whose arguments live as long as the record (no epilogue): plans once what amps_gemm plans for
+   each call. False if the scratch exceeds size_t. */
+bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *bytes);
+
 /* What amps_gemm would choose for these types on this device, for explain: "f32_gemm_14x32__avx512". */
 const char *amps_gemm_explain(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype,
                               anymps_dtype c_dtype);

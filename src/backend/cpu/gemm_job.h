@@ -27,12 +27,15 @@ typedef struct amps_gemm_job {
     float alpha, beta;
     bool f32; /* all three operands are f32 */
     bool pack_a, pack_b;
-    bool keep_b;                          /* B is constant: packed whole, if there is room to keep it */
-    const float *kept_b;                  /* that copy (gemm_packed.c), or NULL: packed for this call */
-    size_t kept_columns;                  /* its columns: n rounded up to whole strips */
-    size_t vectors;                       /* strip width in vectors */
-    size_t panel_rows;                    /* highest panel */
-    size_t mc, nc, kc;                    /* block sizes */
+    bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
+    bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
+    bool chained;        /* sums in four chains: there are too few to keep the multipliers busy */
+    bool keep_b;         /* B is constant: packed whole, if there is room to keep it */
+    const float *kept_b; /* that copy (gemm_packed.c), or NULL: packed for this call */
+    size_t kept_columns; /* its columns: n rounded up to whole strips */
+    size_t vectors;      /* strip width in vectors */
+    size_t panel_rows;   /* highest panel */
+    size_t mc, nc, kc;   /* block sizes */
     size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
     size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
     size_t thread_bytes;
@@ -51,6 +54,9 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job);
 const float *amps_gemm_packed_b(const amps_gemm_job *job);
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
+
+/* If the job is one small call of a microkernel without scratch: fills it. */
+bool amps_gemm_single(const amps_gemm_job *job, amps_gemm_strip *strip);
 
 /* The microkernels for a device. */
 const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device);

@@ -21,7 +21,11 @@ enum {
     INTERIOR_BLOCK = 512,
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 32,
-    ROW_CHUNK = 2048 /* columns whose sums stay in L1 while B streams past */
+    PACKED_PANELS = 6,   /* so many panels of A pay for packing B */
+    CHAINED_VECTORS = 3, /* so few vectors of sums wait for one another */
+    CHAINED_INTERIOR = 16,
+    PAGE_FLOATS = 512, /* rows this far apart share few lines of a cache: half a page */
+    ROW_CHUNK = 2048   /* columns whose sums stay in L1 while B streams past */
 };
 
 /* In order of preference; the first whose set the device's cap includes is taken. */
@@ -152,12 +156,12 @@ static size_t useful_tasks(const amps_gemm_job *job)
 /* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing that it repeats, is smallest. */
 static void cut_tiles(amps_gemm_job *job, size_t tasks)
 {
-    const size_t lanes = job->ukr->lanes;
+    const size_t width = job->vectors * job->ukr->lanes;
     double best = 0.0;
     for (size_t m_tasks = 1; m_tasks <= tasks && m_tasks <= job->args.m; m_tasks++) {
-        const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(job->args.n, lanes));
+        const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(job->args.n, width));
         const double m = (double)divide_up(job->args.m, m_tasks);
-        const double n = (double)(divide_up(divide_up(job->args.n, lanes), n_tasks) * lanes);
+        const double n = (double)(divide_up(divide_up(job->args.n, width), n_tasks) * width);
         const double cost = m * n + (job->pack_b ? 2.0 * n : 0.0) + (job->pack_a ? 4.0 * m : 0.0);
         if (m_tasks == 1 || cost < best) {
             best = cost;
@@ -187,54 +191,83 @@ static void cut(amps_gemm_job *job)
     }
 }
 
-/* Strip width and height, what is packed, blocks. */
+/* Half cycles of one k of a tile: its multiply-adds, or its loads if those are more (an unaligned vector is two, a splat
+   one); and half a cycle for each line of B, which mostly comes from the second cache. */
+static size_t tile_cost(size_t rows, size_t vectors)
+{
+    return rows == 0 || vectors == 0 ? 0 : 2 * amps_max(rows * vectors, rows + 2 * vectors) + vectors + 1;
+}
+
+/* Width and height of the tiles: of all widths the one that costs least. */
+static void choose_tile(amps_gemm_job *job)
+{
+    const amps_gemm_ukr *ukr = job->ukr;
+    const size_t m = job->args.m, all = divide_up(job->args.n, ukr->lanes);
+    const size_t widest = job->keep_b ? ukr->wide : amps_min(ukr->vectors, all);
+    size_t best = SIZE_MAX;
+    for (size_t v = job->keep_b ? ukr->wide : 1; v <= widest; v++) {
+        const size_t panels = divide_up(m, ukr->rows[v - 1]), rows = divide_up(m, panels);
+        const size_t low = m - (panels - 1) * rows;
+        const size_t whole = (panels - 1) * tile_cost(rows, v) + tile_cost(low, v);
+        const size_t rest = (panels - 1) * tile_cost(rows, all % v) + tile_cost(low, all % v);
+        const size_t cost = all / v * whole + rest;
+        if (cost < best) {
+            best = cost;
+            job->vectors = v;
+            job->panel_rows = rows;
+        }
+    }
+}
+
+/* Rows of B so far apart fall onto the same lines of the caches. */
+static bool collide(size_t row, size_t rows)
+{
+    return row % PAGE_FLOATS == 0 && rows >= 32;
+}
+
+/* What is packed, and the blocks that follow from the whole shape. */
 static void block(amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
-    const amps_gemm_ukr *ukr = job->ukr;
-    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
-    const size_t kc_max = INTERIOR_BLOCK;
     job->keep_b = keeps_b(args);
-    const bool whole = args->m <= ukr->rows[ukr->wide - 1] && job->f32 && !job->keep_b;
-    const size_t blocks = divide_up(args->k, whole ? args->k : kc_max);
-    job->kc = divide_up(args->k, blocks);
-    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32;
-    const bool low = args->m <= 2 * ukr->rows[ukr->wide - 1];
-    job->pack_b = job->keep_b || !(b_lies_well && (low || args->k * args->n <= l2_floats / 4));
-    job->pack_a =
-        args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && args->n > 8 * ukr->wide * ukr->lanes);
+    choose_tile(job);
+    if (job->keep_b) { /* the copy's strips are the same for every m */
+        job->kept_columns = divide_up(args->n, job->vectors * job->ukr->lanes) * job->vectors * job->ukr->lanes;
+    }
+    const size_t panels = divide_up(args->m, job->panel_rows);
+    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
+    job->pack_b = !(b_lies_well && (panels == 1 || (panels < PACKED_PANELS && !collide(job->b_row, args->k))));
+    const bool whole = panels == 1 && job->f32 && !job->pack_b;
+    job->kc = divide_up(args->k, divide_up(args->k, whole ? args->k : INTERIOR_BLOCK));
+    const size_t strips = divide_up(args->n, job->vectors * job->ukr->lanes);
+    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && strips > 8);
+    job->fetch_b = b_lies_well && args->k * args->n > args->device->caches.l2_bytes / sizeof(float) / 2;
+    job->chained =
+        job->f32 && args->m * divide_up(args->n, job->ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
 }
 
+/* Blocks of a task. */
 static void block_task(amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
-    const amps_gemm_ukr *ukr = job->ukr;
-    const size_t m = divide_up(args->m, job->m_tasks);
-    const size_t n = divide_up(args->n, job->n_tasks);
+    const size_t m = divide_up(args->m, job->m_tasks), rows = job->panel_rows;
+    const size_t width = job->vectors * job->ukr->lanes;
+    const size_t n = divide_up(divide_up(args->n, width), job->n_tasks) * width;
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
-    size_t vectors = amps_min(ukr->wide, divide_up(n, ukr->lanes));
-    size_t rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
-    if (job->keep_b) { /* the copy's strips are the same for every m and n */
-        vectors = ukr->wide;
-        rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
-        job->kept_columns = divide_up(args->n, vectors * ukr->lanes) * vectors * ukr->lanes;
+    size_t mc = amps_max(l2_floats / 2 / job->kc, rows);
+    if (job->f32 && !job->pack_a && !job->pack_b) {
+        mc = m;
+    } else if (!job->f32) {
+        mc = amps_min(mc, 16 * rows);
     }
-    while (!job->keep_b && vectors < ukr->vectors && n > vectors * ukr->lanes && m <= ukr->rows[vectors]) {
-        vectors++;
-        rows = divide_up(m, divide_up(m, ukr->rows[vectors - 1]));
-    }
-    job->vectors = vectors;
-    job->panel_rows = rows;
-    const size_t width = vectors * ukr->lanes;
-    const size_t mc = divide_up(amps_max(l2_floats / 2 / job->kc, rows), rows) * rows;
-    job->mc = job->f32 && !job->pack_a ? m : amps_min(job->f32 ? mc : 16 * rows, divide_up(m, rows) * rows);
-    const size_t nc = (job->f32 ? COLUMN_BLOCK : 512) / width * width;
-    job->nc = job->f32 && !job->pack_b ? n : amps_min(nc, divide_up(n, width) * width);
-    if (args->k <= SHORT_INTERIOR) {
-        job->mc = rows; /* C decides: it is written row by row, not strip by strip */
-    }
+    mc = args->k <= SHORT_INTERIOR && n > width ? rows
+                                                : mc; /* C decides: it is written row by row, not strip by strip */
+    job->mc = divide_up(divide_up(m, divide_up(m, mc)), rows) * rows;
+    job->reuse_b = job->mc < m;
+    const bool columns = job->pack_b && job->reuse_b;
+    job->nc = amps_min(columns || !job->f32 ? (job->f32 ? COLUMN_BLOCK : 512) / width * width : n, n);
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
-    job->b_floats = job->pack_b ? job->nc * job->kc : 0;
+    job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : width) * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
 }
 
@@ -273,6 +306,7 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     job->keep_b = false;
     job->kept_b = NULL;
     job->kept_columns = 0;
+    job->vectors = 1;
     job->f32 =
         args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 && args->c_dtype == ANYMPS_DTYPE_F32;
     resolve_strides(job);
@@ -304,7 +338,9 @@ amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
         return part;
     }
     const size_t tiles = job->m_tasks * job->n_tasks;
-    const size_t n_unit = job->way == AMPS_GEMM_STRIP ? job->ukr->lanes : job->way == AMPS_GEMM_DOT ? 8 : 64;
+    const size_t n_unit = job->way == AMPS_GEMM_STRIP ? job->vectors * job->ukr->lanes
+                          : job->way == AMPS_GEMM_DOT ? 8
+                                                      : 64;
     piece(job->args.batch, 1, job->batch_tasks, task / tiles, &part.batch_first, &part.batch_last);
     piece(job->args.m, job->way == AMPS_GEMM_DOT ? 8 : 1, job->m_tasks, task % tiles / job->n_tasks, &part.m_first,
           &part.m_last);

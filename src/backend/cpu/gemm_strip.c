@@ -11,7 +11,10 @@
 
 #include "base/checked.h"
 
-enum { FINISH = 256 }; /* elements finished at a time */
+enum {
+    FINISH = 256,   /* elements finished at a time */
+    FETCH_ROWS = 24 /* rows of B that are fetched ahead of their use */
+};
 
 /* n elements of C's type as f32. */
 static const float *as_f32(const amps_gemm_job *job, const void *values, size_t bytes, size_t j, float *to, size_t n)
@@ -111,29 +114,66 @@ static float *strip_c(const strip_block *block, size_t *c_row)
     return (float *)(void *)(job->args.c + block->b * job->args.c_batch_bytes) + block->i * job->c_row + block->j;
 }
 
-/* Strip from column j of the whole product on, at most `width` wide; for k from `k` on. */
-static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, size_t kc,
-                            size_t width)
+/* Lines of a cache that n floats fill. */
+static size_t divide_line(size_t n)
+{
+    return (n + AMPS_CACHE_LINE / sizeof(float) - 1) / (AMPS_CACHE_LINE / sizeof(float));
+}
+
+/* B's strip from column j of the whole product on, for k in [k, k + kc); packed now if `fresh`. */
+static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t n, size_t k,
+                            size_t kc, bool fresh)
 {
     const amps_gemm_job *job = block->job;
+    const size_t width = job->vectors * job->ukr->lanes;
     if (job->kept_b != NULL) {
-        return job->kept_b + k * job->kept_columns + j / width * width * kc + j % width;
+        return job->kept_b + k * job->kept_columns + j * kc;
     }
-    if (job->pack_b) {
-        return block->b_pack + (j - block->j) * kc;
+    if (!job->pack_b) {
+        return (const float *)(const void *)b->base + k * b->along + j;
     }
-    return (const float *)(const void *)b->base + k * b->along + j;
+    float *to = block->b_pack + (job->reuse_b ? (j - block->j) * kc : 0);
+    if (fresh || !job->reuse_b) {
+        amps_pack(job->ukr, job->args.device->rows, b, j, n, k, kc, width, to);
+    }
+    return to;
+}
+
+/* What the call that computes the strip at column j fetches for the next: nothing if B is in the caches. */
+static void fetch_next(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, amps_gemm_strip *strip)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    strip->next_lines = 0;
+    if (!job->fetch_b || job->kept_b != NULL) {
+        return;
+    }
+    const float *from = (const float *)(const void *)b->base + k * b->along + j;
+    const bool once = !job->pack_b && args->m <= job->panel_rows;
+    const size_t next = j + strip->columns;
+    if (once) { /* each element is used once: fetch a little ahead in the same strip */
+        strip->next = from + FETCH_ROWS * b->along;
+        strip->next_lines = divide_line(strip->columns) + 1;
+    } else if (next < block->j + block->n) {
+        strip->next = from + strip->columns;
+        strip->next_lines = divide_line(amps_min(strip->columns, block->j + block->n - next)) + 1;
+    }
+    strip->next_row = b->along;
 }
 
 /* The strips of one block for k in [k, k + kc). */
 static void run_strips(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
-                       size_t kc)
+                       size_t kc, bool fresh)
 {
     const amps_gemm_job *job = block->job;
     const size_t width = job->vectors * job->ukr->lanes;
     const bool whole = job->args.c_dtype == ANYMPS_DTYPE_I32; /* added up in C itself, block by block */
     const bool last = whole || k + kc == job->args.k;
-    amps_gemm_strip strip = {.rows = block->m, .interior = kc, .panel_rows = job->panel_rows};
+    amps_gemm_strip strip = {.rows = block->m,
+                             .interior = kc,
+                             .panel_rows = job->panel_rows,
+                             .vectors = job->vectors,
+                             .chained = job->chained};
     float *c = strip_c(block, &strip.c_row);
     strip.a = block->a_pack;
     strip.a_row = 1;
@@ -148,11 +188,11 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     strip.b_row = job->pack_b ? width : b->along;
     strip.alpha = job->f32 ? job->alpha : 1.0f;
     strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
-    for (size_t j = 0; j < block->n; j += strip.columns) {
-        const size_t past = job->kept_b != NULL ? (block->j + j) % width : 0; /* tasks may begin amid a strip */
-        strip.columns = amps_min(width - past, block->n - j);
-        strip.b = strip_b(block, b, block->j + j, k, kc, width);
+    for (size_t j = 0; j < block->n; j += width) {
+        strip.columns = amps_min(width, block->n - j);
+        strip.b = strip_b(block, b, block->j + j, strip.columns, k, kc, fresh);
         strip.c = c + j;
+        fetch_next(block, b, block->j + j, k, &strip);
         job->ukr->strip(&strip);
         for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
             amps_gemm_finish(job, block->b, block->i + i, block->j + j, strip.columns, c + i * strip.c_row + j,
@@ -166,20 +206,16 @@ static void run_block(strip_block *block, size_t first, size_t last)
 {
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
-    const amps_row_ukr *rows = args->device->rows;
     const amps_pack_source a = {args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
     const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
     for (size_t k = 0; k < args->k; k += job->kc) {
         const size_t kc = amps_min(job->kc, args->k - k);
-        if (job->pack_b && job->kept_b == NULL) {
-            amps_pack(job->ukr, rows, &b, block->j, block->n, k, kc, job->vectors * job->ukr->lanes, block->b_pack);
-        }
         for (block->i = first; block->i < last; block->i += job->mc) {
             block->m = amps_min(job->mc, last - block->i);
             if (job->pack_a) {
-                amps_pack(job->ukr, rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
+                amps_pack(job->ukr, args->device->rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
             }
-            run_strips(block, &a, &b, k, kc);
+            run_strips(block, &a, &b, k, kc, block->i == first);
         }
     }
 }
@@ -205,4 +241,34 @@ void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, 
             }
         }
     }
+}
+
+bool amps_gemm_single(const amps_gemm_job *job, amps_gemm_strip *strip)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool plain = job->way == AMPS_GEMM_STRIP && job->f32 && !job->pack_a && !job->pack_b && !job->fetch_b;
+    const bool one = args->batch == 1 && job->m_tasks * job->n_tasks == 1 && job->kc == args->k && job->mc >= args->m;
+    if (!plain || !one || args->epilogue != NULL) {
+        return false;
+    }
+    *strip = (amps_gemm_strip){
+        .a = (const float *)(const void *)args->a,
+        .b = (const float *)(const void *)args->b,
+        .c = (float *)(void *)args->c,
+        .rows = args->m,
+        .columns = args->n,
+        .interior = args->k,
+        .a_row = job->a_row,
+        .a_column = job->a_column,
+        .a_panel = job->panel_rows * job->a_row,
+        .b_row = job->b_row,
+        .b_strip = job->vectors * job->ukr->lanes,
+        .c_row = job->c_row,
+        .panel_rows = job->panel_rows,
+        .vectors = job->vectors,
+        .alpha = job->alpha,
+        .beta = job->beta,
+        .chained = job->chained,
+    };
+    return true;
 }

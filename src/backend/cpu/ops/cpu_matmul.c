@@ -4,12 +4,6 @@
  */
 #include "backend/cpu/cpu_product.h"
 
-static anymps_status prepare(amps_cpu_kernel *kernel)
-{
-    const anymps_matmul_desc *const desc = kernel->desc;
-    return amps_product_prepare(kernel, desc->algorithm, desc->left_dtype, desc->right_dtype, desc->result_dtype);
-}
-
 static amps_gemm_args arguments(const amps_cpu_device *device, const amps_record *record)
 {
     const anymps_matmul_desc *const desc = record->desc;
@@ -20,16 +14,17 @@ static amps_gemm_args arguments(const amps_cpu_device *device, const amps_record
     return args;
 }
 
-static bool scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
+static bool plan(const amps_cpu_device *device, const amps_record *record, amps_cpu_step *step, size_t *bytes)
 {
     const amps_gemm_args args = arguments(device, record);
-    return amps_gemm_scratch(&args, bytes);
+    return amps_gemm_step(&args, step, bytes);
 }
 
-static void run(const amps_cpu_device *device, const amps_record *record, void *room)
+static anymps_status prepare(amps_cpu_kernel *kernel)
 {
-    const amps_gemm_args args = arguments(device, record);
-    amps_gemm(&args, room);
+    const anymps_matmul_desc *const desc = kernel->desc;
+    kernel->plan = plan;
+    return amps_product_prepare(kernel, desc->algorithm, desc->left_dtype, desc->right_dtype, desc->result_dtype);
 }
 
-const amps_cpu_op amps_cpu_matmul = {"matmul", amps_product_supports, prepare, scratch, run};
+const amps_cpu_op amps_cpu_matmul = {"matmul", amps_product_supports, prepare, NULL, NULL};

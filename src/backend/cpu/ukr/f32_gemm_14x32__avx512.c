@@ -9,109 +9,24 @@
  */
 #include "vec_avx512.h"
 
+#define GEMM_TILES(T)                                                                                           \
+    T(1, 1) T(2, 1) T(3, 1) T(4, 1) T(5, 1) T(6, 1) T(7, 1) T(8, 1) T(9, 1) T(10, 1) T(11, 1) T(12, 1) T(13, 1) \
+    T(14, 1) T(15, 1) T(16, 1)                                                                                  \
+    T(1, 2) T(2, 2) T(3, 2) T(4, 2) T(5, 2) T(6, 2) T(7, 2) T(8, 2) T(9, 2) T(10, 2) T(11, 2) T(12, 2) T(13, 2) \
+    T(14, 2)                                                                                                    \
+    T(1, 3) T(2, 3) T(3, 3) T(4, 3) T(5, 3) T(6, 3) T(7, 3) T(8, 3) T(9, 3)                                     \
+    T(1, 4) T(2, 4) T(3, 4) T(4, 4) T(5, 4) T(6, 4) T(7, 4)                                                     \
+    T(1, 5) T(2, 5) T(3, 5) T(4, 5) T(1, 6) T(2, 6) T(3, 6) T(4, 6)                                                                             \
+    T(1, 7) T(2, 7) T(3, 7) T(1, 8) T(2, 8) T(3, 8)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_other.h"
 
-static void panel_1(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 1); break;
-    case 2: panel_run(s, a, c, 2, 1); break;
-    case 3: panel_run(s, a, c, 3, 1); break;
-    case 4: panel_run(s, a, c, 4, 1); break;
-    case 5: panel_run(s, a, c, 5, 1); break;
-    case 6: panel_run(s, a, c, 6, 1); break;
-    case 7: panel_run(s, a, c, 7, 1); break;
-    case 8: panel_run(s, a, c, 8, 1); break;
-    case 9: panel_run(s, a, c, 9, 1); break;
-    case 10: panel_run(s, a, c, 10, 1); break;
-    case 11: panel_run(s, a, c, 11, 1); break;
-    case 12: panel_run(s, a, c, 12, 1); break;
-    case 13: panel_run(s, a, c, 13, 1); break;
-    case 14: panel_run(s, a, c, 14, 1); break;
-    case 15: panel_run(s, a, c, 15, 1); break;
-    case 16: panel_run(s, a, c, 16, 1); break;
-    default: break;
-    }
-}
-
-static void panel_2(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 2); break;
-    case 2: panel_run(s, a, c, 2, 2); break;
-    case 3: panel_run(s, a, c, 3, 2); break;
-    case 4: panel_run(s, a, c, 4, 2); break;
-    case 5: panel_run(s, a, c, 5, 2); break;
-    case 6: panel_run(s, a, c, 6, 2); break;
-    case 7: panel_run(s, a, c, 7, 2); break;
-    case 8: panel_run(s, a, c, 8, 2); break;
-    case 9: panel_run(s, a, c, 9, 2); break;
-    case 10: panel_run(s, a, c, 10, 2); break;
-    case 11: panel_run(s, a, c, 11, 2); break;
-    case 12: panel_run(s, a, c, 12, 2); break;
-    case 13: panel_run(s, a, c, 13, 2); break;
-    case 14: panel_run(s, a, c, 14, 2); break;
-    default: break;
-    }
-}
-
-static void panel_3(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 3); break;
-    case 2: panel_run(s, a, c, 2, 3); break;
-    case 3: panel_run(s, a, c, 3, 3); break;
-    case 4: panel_run(s, a, c, 4, 3); break;
-    case 5: panel_run(s, a, c, 5, 3); break;
-    case 6: panel_run(s, a, c, 6, 3); break;
-    case 7: panel_run(s, a, c, 7, 3); break;
-    case 8: panel_run(s, a, c, 8, 3); break;
-    case 9: panel_run(s, a, c, 9, 3); break;
-    default: break;
-    }
-}
-
-static void panel_4(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 4); break;
-    case 2: panel_run(s, a, c, 2, 4); break;
-    case 3: panel_run(s, a, c, 3, 4); break;
-    case 4: panel_run(s, a, c, 4, 4); break;
-    case 5: panel_run(s, a, c, 5, 4); break;
-    case 6: panel_run(s, a, c, 6, 4); break;
-    case 7: panel_run(s, a, c, 7, 4); break;
-    default: break;
-    }
-}
-
-static void strip(const amps_gemm_strip *s)
-{
-    const size_t vectors = (s->columns + VEC - 1) / VEC;
-    const float *a = s->a;
-    float *c = s->c;
-    for (size_t left = s->rows; left > 0;) {
-        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
-        switch (vectors) {
-        case 1: panel_1(s, a, c, rows); break;
-        case 2: panel_2(s, a, c, rows); break;
-        case 3: panel_3(s, a, c, rows); break;
-        case 4: panel_4(s, a, c, rows); break;
-        default: break;
-        }
-        left -= rows;
-        a += s->a_panel;
-        c += rows * s->c_row;
-    }
-}
-
 const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
     .name = "f32_gemm_14x32__avx512",
     .lanes = VEC,
-    .vectors = 4,
-    .rows = { 16, 14, 9, 7 },
+    .vectors = 8,
+    .rows = { 16, 14, 9, 7, 4, 4, 3, 3 },
     .wide = 2,
     .strip = strip,
     .dot = dot,

@@ -8,51 +8,12 @@
  */
 #include "vec_baseline.h"
 
+#define GEMM_TILES(T)                               \
+    T(1, 1) T(2, 1) T(3, 1) T(4, 1) T(5, 1) T(6, 1) \
+    T(1, 2) T(2, 2) T(3, 2) T(4, 2)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_other.h"
-
-static void panel_1(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 1); break;
-    case 2: panel_run(s, a, c, 2, 1); break;
-    case 3: panel_run(s, a, c, 3, 1); break;
-    case 4: panel_run(s, a, c, 4, 1); break;
-    case 5: panel_run(s, a, c, 5, 1); break;
-    case 6: panel_run(s, a, c, 6, 1); break;
-    default: break;
-    }
-}
-
-static void panel_2(const amps_gemm_strip *s, const float *a, float *c, size_t rows)
-{
-    switch (rows) {
-    case 1: panel_run(s, a, c, 1, 2); break;
-    case 2: panel_run(s, a, c, 2, 2); break;
-    case 3: panel_run(s, a, c, 3, 2); break;
-    case 4: panel_run(s, a, c, 4, 2); break;
-    default: break;
-    }
-}
-
-static void strip(const amps_gemm_strip *s)
-{
-    const size_t vectors = (s->columns + VEC - 1) / VEC;
-    const float *a = s->a;
-    float *c = s->c;
-    for (size_t left = s->rows; left > 0;) {
-        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
-        switch (vectors) {
-        case 1: panel_1(s, a, c, rows); break;
-        case 2: panel_2(s, a, c, rows); break;
-        default: break;
-        }
-        left -= rows;
-        a += s->a_panel;
-        c += rows * s->c_row;
-    }
-}
 
 const amps_gemm_ukr amps_f32_gemm_4x8__baseline = {
     .name = "f32_gemm_4x8__baseline",

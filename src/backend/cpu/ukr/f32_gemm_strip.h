@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * f32_gemm_strip.h: the template of every f32 matmul tile. A microkernel file includes one vec_*.h, then this
- * file, and dispatches to `strip_run` with constant tile shapes.
+ * f32_gemm_strip.h: the template of every f32 matmul tile. A microkernel file includes one vec_*.h, defines
+ * GEMM_TILES(T), the list of its tiles T(rows, vectors), then includes this file.
  *
  * One tile, MR rows by NV vectors, keeps all its sums in registers while k runs:
  *
@@ -12,7 +12,9 @@
  *     a(1,k) splat    [acc10][acc11]
  *       …                …
  *
- * A packed panel holds a(0,k) … a(MR-1,k) next to one another, one k after the other, so that a_row is 1.
+ * A packed panel holds a(0,k) … a(MR-1,k) next to one another, one k after the other, so that a_row is 1. The last
+ * vector of a strip is loaded and stored under a mask; where it has at most VEC_HALF columns it is a vector of half
+ * the width, which costs half as much on processors with 256-bit multipliers.
  */
 #ifndef AMPS_F32_GEMM_STRIP_H
 #define AMPS_F32_GEMM_STRIP_H
@@ -22,87 +24,259 @@
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
 /* Shorter sums end before C could arrive. */
-enum { STRIP_SUMS = 32, STRIP_VECTORS = 4, PREFETCH_INTERIOR = 64 };
+enum { TILE_SUMS = 32, TILE_ROWS = 16, TILE_CHAINS = 4, CHAINED_SUMS = 3, PREFETCH_INTERIOR = 64, LINE = 16 };
 
-/* The tile's sums into C. `row` is C's first element of the tile. */
-AMPS_INLINE void tile_store(const amps_gemm_strip *s, const vec *acc, float *c, int mr, int nv, vec_lanes last)
+/* Where a tile stands: the first elements of A, B and C, and what it fetches of the next strip meanwhile. */
+typedef struct tile_at {
+    const float *a, *b;
+    float *c;
+    size_t last; /* columns of the last vector */
+    const float *next;
+    size_t next_lines;
+} tile_at;
+
+/* The sums of a tile: `full` vectors a row, and one of half the width if the tile has it. */
+typedef struct tile_sums {
+    vec full[TILE_SUMS];
+    vec_half half[TILE_ROWS];
+} tile_sums;
+
+/* What becomes of the sums: C, alpha times them, or that plus beta times C. */
+typedef enum tile_scale { TILE_STORES, TILE_SCALES, TILE_ADDS } tile_scale;
+
+/* alpha * sum + beta * C of one row into C. Told apart once for a tile: a store might change what `s` holds. */
+AMPS_INLINE void tile_store_row(const tile_sums *sums, int i, float *c, size_t last, int nv, bool with_half,
+                                tile_scale scale, float alpha, float beta)
 {
-    const vec alpha = vec_set1(s->alpha);
-    const vec beta = vec_set1(s->beta);
-    const bool plain = s->alpha == 1.0f && s->beta == 0.0f;
-#pragma GCC unroll 32
-    for (int i = 0; i < mr; i++, c += s->c_row) {
-#pragma GCC unroll 4
-        for (int v = 0; v < nv; v++) {
-            float *to = c + v * VEC;
-            const bool whole = v + 1 < nv;
-            vec x = acc[i * nv + v];
-            if (!plain) {
-                if (s->beta == 0.0f) {
-                    x = vec_mul(alpha, x);
-                } else {
-                    const vec old = whole ? vec_load(to) : vec_load_lanes(to, last);
-                    x = vec_combine(x, alpha, old, beta);
-                }
-            }
-            if (whole) {
-                vec_store(to, x);
-            } else {
-                vec_store_lanes(to, last, x);
-            }
+    const int whole = with_half ? nv - 1 : nv;
+#pragma GCC unroll 8
+    for (int v = 0; v < whole; v++) {
+        vec x = sums->full[i * whole + v];
+        float *to = c + v * VEC;
+        if (scale == TILE_ADDS) {
+            const vec old = v + 1 < nv ? vec_load(to) : vec_load_lanes(to, vec_first(last));
+            x = vec_combine(x, vec_set1(alpha), old, vec_set1(beta));
+        } else if (scale == TILE_SCALES) {
+            x = vec_mul(vec_set1(alpha), x);
         }
+        if (v + 1 < nv) {
+            vec_store(to, x);
+        } else {
+            vec_store_lanes(to, vec_first(last), x);
+        }
+    }
+    if (with_half) {
+        vec_half x = sums->half[i];
+        float *to = c + whole * VEC;
+        const half_lanes lanes = half_first(last);
+        if (scale == TILE_ADDS) {
+            x = half_combine(x, half_set1(alpha), half_load_lanes(to, lanes), half_set1(beta));
+        } else if (scale == TILE_SCALES) {
+            x = half_mul(half_set1(alpha), x);
+        }
+        half_store_lanes(to, lanes, x);
     }
 }
 
-/* One tile. `unit`: a_row is 1, known when the code is made; `ahead`: B is prefetched `ahead` rows early. */
-AMPS_INLINE void tile_run(const amps_gemm_strip *s, const float *a, float *c, int mr, int nv, bool unit, size_t ahead)
+AMPS_INLINE void tile_store_all(const amps_gemm_strip *s, const tile_sums *sums, const tile_at *at, int mr, int nv,
+                                bool with_half, tile_scale scale)
 {
-    const vec_lanes last = vec_first(s->columns - (size_t)(nv - 1) * VEC);
-    const size_t a_row = unit ? 1 : s->a_row;
-    const float *b = s->b;
-    vec acc[STRIP_SUMS];
-#pragma GCC unroll 32
-    for (int i = 0; i < mr * nv; i++) {
-        acc[i] = vec_zero();
+    const size_t c_row = s->c_row, last = at->last;
+    const float alpha = s->alpha, beta = s->beta;
+    float *c = at->c;
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++, c += c_row) {
+        tile_store_row(sums, i, c, last, nv, with_half, scale, alpha, beta);
     }
-    if (s->interior >= PREFETCH_INTERIOR) {
-#pragma GCC unroll 32
-        for (int i = 0; i < mr; i++) {
-            vec_prefetch(c + (size_t)i * s->c_row);
-            vec_prefetch(c + (size_t)i * s->c_row + (nv - 1) * VEC);
-        }
-    }
-    for (size_t k = s->interior; k > 0; k--) {
-        vec row[STRIP_VECTORS];
-#pragma GCC unroll 4
-        for (int v = 0; v < nv; v++) {
-            row[v] = v + 1 < nv ? vec_load(b + v * VEC) : vec_load_lanes(b + v * VEC, last);
-            if (ahead > 0) {
-                vec_prefetch(b + ahead * s->b_row + v * VEC);
-            }
-        }
-#pragma GCC unroll 32
-        for (int i = 0; i < mr; i++) {
-            const vec x = vec_set1(a[(size_t)i * a_row]);
-#pragma GCC unroll 4
-            for (int v = 0; v < nv; v++) {
-                acc[i * nv + v] = vec_fma(x, row[v], acc[i * nv + v]);
-            }
-        }
-        a += s->a_column;
-        b += s->b_row;
-    }
-    tile_store(s, acc, c, mr, nv, last);
 }
 
-AMPS_INLINE void panel_run(const amps_gemm_strip *s, const float *a, float *c, int mr, int nv)
+AMPS_INLINE void tile_store(const amps_gemm_strip *s, const tile_sums *sums, const tile_at *at, int mr, int nv,
+                            bool with_half)
 {
-    if (s->prefetch_b) {
-        tile_run(s, a, c, mr, nv, false, 16);
-    } else if (s->a_row == 1) {
-        tile_run(s, a, c, mr, nv, true, 0);
+    if (s->beta != 0.0f) {
+        tile_store_all(s, sums, at, mr, nv, with_half, TILE_ADDS);
+    } else if (s->alpha != 1.0f) {
+        tile_store_all(s, sums, at, mr, nv, with_half, TILE_SCALES);
     } else {
-        tile_run(s, a, c, mr, nv, false, 0);
+        tile_store_all(s, sums, at, mr, nv, with_half, TILE_STORES);
+    }
+}
+
+/*
+ * Where a column of A begins, and every fourth row of it: four pointers reach all rows by the processor's address
+ * arithmetic. The compiler must not know how they hang together, or it keeps sixteen distances instead.
+ */
+typedef struct tile_a {
+    const float *group[TILE_ROWS / 4];
+} tile_a;
+
+AMPS_INLINE tile_a tile_a_of(const float *a, size_t a_row, int mr)
+{
+    tile_a at;
+#pragma GCC unroll 4
+    for (int g = 0; g * 4 < mr; g++) {
+        at.group[g] = a + (size_t)g * 4 * a_row;
+        __asm__("" : "+r"(at.group[g]));
+    }
+    return at;
+}
+
+/* One k: every element of A times every vector of B; A moves on. */
+AMPS_INLINE void tile_step(tile_sums *sums, tile_a *a, size_t a_row, size_t a_column, const float *b, size_t last,
+                           int mr, int nv, bool with_half)
+{
+    const int whole = with_half ? nv - 1 : nv;
+    vec y[AMPS_GEMM_VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < whole; v++) {
+        y[v] = v + 1 < nv ? vec_load(b + v * VEC) : vec_load_lanes(b + v * VEC, vec_first(last));
+    }
+    const vec_half z = with_half ? half_load_lanes(b + whole * VEC, half_first(last)) : half_zero();
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        const vec x = vec_set1(a->group[i / 4][(size_t)(i % 4) * a_row]);
+#pragma GCC unroll 8
+        for (int v = 0; v < whole; v++) {
+            sums->full[i * whole + v] = vec_fma(x, y[v], sums->full[i * whole + v]);
+        }
+        if (with_half) {
+            sums->half[i] = half_fma(vec_to_half(x), z, sums->half[i]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g * 4 < mr; g++) {
+        a->group[g] += a_column;
+    }
+}
+
+AMPS_INLINE void tile_clear(tile_sums *sums, int mr, int whole)
+{
+#pragma GCC unroll 32
+    for (int i = 0; i < mr * whole; i++) {
+        sums->full[i] = vec_zero();
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        sums->half[i] = half_zero();
+    }
+}
+
+/* One tile. */
+AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, int nv, bool with_half)
+{
+    const int whole = with_half ? nv - 1 : nv;
+    const float *b = at->b, *next = at->next, *c = at->c;
+    const size_t last = at->last, lines = at->next_lines, c_row = s->c_row, a_row = s->a_row, a_column = s->a_column, b_row = s->b_row;
+    tile_a a = tile_a_of(at->a, a_row, mr);
+    tile_sums sums;
+    tile_clear(&sums, mr, whole);
+    if (s->interior >= PREFETCH_INTERIOR) {
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            vec_prefetch(c + (size_t)i * c_row);
+            vec_prefetch(c + (size_t)i * c_row + (nv - 1) * VEC);
+        }
+    }
+    for (size_t k = s->interior; k > 0; k--, b += b_row) {
+        tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, with_half);
+        if (lines > 0) {
+            for (size_t l = 0; l < lines; l++) {
+                vec_prefetch_far(next + l * LINE);
+            }
+            next += s->next_row;
+        }
+    }
+    tile_store(s, &sums, at, mr, nv, with_half);
+}
+
+/* The same in four chains; at most CHAINED_SUMS sums each. */
+AMPS_INLINE void tile_run_chained(const amps_gemm_strip *s, const tile_at *at, int mr, int nv, bool with_half)
+{
+    const int whole = with_half ? nv - 1 : nv;
+    const float *b = at->b;
+    const size_t last = at->last, a_row = s->a_row, a_column = s->a_column;
+    tile_a a = tile_a_of(at->a, a_row, mr);
+    tile_sums sums[TILE_CHAINS];
+#pragma GCC unroll 4
+    for (int u = 0; u < TILE_CHAINS; u++) {
+        tile_clear(&sums[u], mr, whole);
+    }
+    size_t k = s->interior;
+    for (; k >= TILE_CHAINS; k -= TILE_CHAINS) {
+#pragma GCC unroll 4
+        for (int u = 0; u < TILE_CHAINS; u++, b += s->b_row) {
+            tile_step(&sums[u], &a, a_row, a_column, b, last, mr, nv, with_half);
+        }
+    }
+    for (; k > 0; k--, b += s->b_row) {
+        tile_step(&sums[0], &a, a_row, a_column, b, last, mr, nv, with_half);
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < mr * whole; i++) {
+        sums[0].full[i] = vec_add(vec_add(sums[0].full[i], sums[1].full[i]), vec_add(sums[2].full[i], sums[3].full[i]));
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < mr; i++) {
+        sums[0].half[i] =
+            half_add(half_add(sums[0].half[i], sums[1].half[i]), half_add(sums[2].half[i], sums[3].half[i]));
+    }
+    tile_store(s, &sums[0], at, mr, nv, with_half);
+}
+
+typedef void (*tile_function)(const amps_gemm_strip *s, const tile_at *at);
+
+/* The tiles of a file, each with a whole or a half last vector; of the small ones also the chained. */
+#define TILE_FUNCTIONS(mr, nv)                                                     \
+    static void tile_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at)      \
+    {                                                                              \
+        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                           \
+            tile_run_chained(s, at, mr, nv, false);                                \
+        } else {                                                                   \
+            tile_run(s, at, mr, nv, false);                                        \
+        }                                                                          \
+    }                                                                              \
+    static void tile_half_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at) \
+    {                                                                              \
+        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                           \
+            tile_run_chained(s, at, mr, nv, VEC_HALF > 0);                         \
+        } else {                                                                   \
+            tile_run(s, at, mr, nv, VEC_HALF > 0);                                 \
+        }                                                                          \
+    }
+#define TILE_ENTRY(mr, nv) [0][(nv) - 1][(mr) - 1] = tile_##mr##x##nv, [1][(nv) - 1][(mr) - 1] = tile_half_##mr##x##nv,
+
+GEMM_TILES(TILE_FUNCTIONS)
+
+/* The panels of one strip, from B's element (0, first) on. */
+static void strip_panels(const amps_gemm_strip *s, const float *b, size_t first, size_t columns)
+{
+    static const tile_function tiles[2][AMPS_GEMM_VECTORS][TILE_ROWS] = {GEMM_TILES(TILE_ENTRY)};
+    const size_t vectors = (columns + VEC - 1) / VEC;
+    tile_at at = {.a = s->a, .b = b, .c = s->c + first, .last = columns - (vectors - 1) * VEC, .next = s->next};
+    const tile_function *of = tiles[at.last <= VEC_HALF][vectors - 1];
+    size_t lines = s->next_lines, share = 0;
+    if (lines > 0) {
+        const size_t panels = (s->rows + s->panel_rows - 1) / s->panel_rows;
+        share = (lines + panels - 1) / panels;
+    }
+    for (size_t left = s->rows; left > 0;) {
+        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
+        at.next_lines = share < lines ? share : lines;
+        of[rows - 1](s, &at);
+        left -= rows;
+        lines -= at.next_lines;
+        at.next += at.next_lines * LINE;
+        at.a += s->a_panel;
+        at.c += rows * s->c_row;
+    }
+}
+
+static void strip(const amps_gemm_strip *s)
+{
+    const size_t width = s->vectors * VEC;
+    const float *b = s->b;
+    for (size_t j = 0; j < s->columns; j += width, b += s->b_strip) {
+        strip_panels(s, b, j, s->columns - j < width ? s->columns - j : width);
     }
 }
 

@@ -12,25 +12,30 @@
 #include <stddef.h>
 
 /*
- * One strip of the result, at most `vectors` vectors wide and any number of rows high:
+ * A block of the result, of any size:
  *
  *     C[i][j] = alpha * sum_k A[i][k] * B[k][j] + (beta == 0 ? 0 : beta * C[i][j])
  *
- * The strip is cut into panels of `panel_rows` rows, the last one lower. Element (i, k) of panel p is
- * a[p * a_panel + i * a_row + k * a_column]; B's rows and C's rows lie contiguously. Sums of one element
- * run over k upwards in one chain of fused multiply-adds, whatever the tile.
+ * It is cut into strips of `vectors` vectors, the last one narrower, and these into panels of `panel_rows` rows, the
+ * last one lower. Element (i, k) of panel p is a[p * a_panel + i * a_row + k * a_column], element (k, j) of strip s is
+ * b[s * b_strip + k * b_row + j]; C's rows lie contiguously. The sum of an element runs over k upwards in one chain of
+ * fused multiply-adds, whatever the tile; with `chained`, in four (k mod 4) that are added at the end: for products
+ * that have too few tiles to keep the multipliers busy, at most three vectors in all. While k runs, `next_lines` cache
+ * lines of each row of `next`, the B of the next call, are fetched from memory, shared out among the panels.
  */
 typedef struct amps_gemm_strip {
-    const float *a;
-    size_t a_panel, a_row, a_column;
-    const float *b;
-    size_t b_row;
+    const float *a, *b;
     float *c;
-    size_t c_row;
     size_t rows, columns, interior;
-    size_t panel_rows;
+    size_t a_row, a_column, a_panel;
+    size_t b_row, b_strip;
+    size_t c_row;
+    size_t panel_rows, vectors;
     float alpha, beta;
-    bool prefetch_b; /* B comes from memory, not from a cache */
+    bool chained;
+    size_t next_lines;
+    const float *next;
+    size_t next_row;
 } amps_gemm_strip;
 
 /*
@@ -66,12 +71,14 @@ typedef struct amps_gemm_row {
     size_t columns, interior;
 } amps_gemm_row;
 
+enum { AMPS_GEMM_VECTORS = 8 };
+
 /* The f32 matmul microkernels of one instruction set. */
 typedef struct amps_gemm_ukr {
     const char *name;  /* "f32_gemm_14x32__avx512" */
     size_t lanes;      /* f32 in a vector */
-    size_t vectors;    /* widest strip, in vectors; at most 4 */
-    size_t rows[4];    /* rows[v - 1]: highest panel of a strip of v vectors */
+    size_t vectors;    /* widest strip, in vectors; at most AMPS_GEMM_VECTORS */
+    size_t rows[AMPS_GEMM_VECTORS]; /* rows[v - 1]: highest panel of a strip of v vectors; 0: no such strip */
     size_t wide;       /* vectors of the strip to take where nothing speaks against it */
     void (*strip)(const amps_gemm_strip *strip);
     void (*dot)(const amps_gemm_dot *dot);

@@ -75,6 +75,11 @@ static inline void vec_prefetch(const float *p)
 {
     _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
+/* Into the second cache. */
+static inline void vec_prefetch_far(const float *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
 
 /* Turns a block of at most 8 × 8 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns. */
 static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
@@ -110,5 +115,7 @@ static inline void vec_transpose(const float *from, size_t from_row, float *to, 
         }
     }
 }
+
+#include "vec_no_half.h"
 
 #endif /* AMPS_VEC_AVX2_H */

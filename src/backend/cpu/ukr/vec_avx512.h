@@ -76,6 +76,57 @@ static inline void vec_prefetch(const float *p)
 {
     _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
+/* Into the second cache. */
+static inline void vec_prefetch_far(const float *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+
+/* Half a vector, for the end of a row: the same names with half_. */
+typedef __m256 vec_half;
+typedef __mmask8 half_lanes;
+enum { VEC_HALF = 8 };
+
+static inline half_lanes half_first(size_t n)
+{
+    return (half_lanes)((1u << n) - 1u);
+}
+static inline vec_half half_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline vec_half half_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline vec_half vec_to_half(vec x)
+{
+    return _mm512_castps512_ps256(x);
+}
+static inline vec_half half_load_lanes(const float *p, half_lanes lanes)
+{
+    return _mm256_maskz_loadu_ps(lanes, p);
+}
+static inline void half_store_lanes(float *p, half_lanes lanes, vec_half x)
+{
+    _mm256_mask_storeu_ps(p, lanes, x);
+}
+static inline vec_half half_mul(vec_half x, vec_half y)
+{
+    return _mm256_mul_ps(x, y);
+}
+static inline vec_half half_add(vec_half x, vec_half y)
+{
+    return _mm256_add_ps(x, y);
+}
+static inline vec_half half_fma(vec_half x, vec_half y, vec_half z)
+{
+    return _mm256_fmadd_ps(x, y, z);
+}
+static inline vec_half half_combine(vec_half x, vec_half alpha, vec_half y, vec_half beta)
+{
+    return half_fma(x, alpha, half_mul(y, beta));
+}
 
 /*
  * Turns a block of at most 16 × 16 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns.

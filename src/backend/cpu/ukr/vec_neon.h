@@ -88,6 +88,11 @@ static inline void vec_prefetch(const float *p)
 {
     __builtin_prefetch(p);
 }
+/* Into the second cache. */
+static inline void vec_prefetch_far(const float *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
 
 /* Turns a block of at most 4 × 4 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns. */
 static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
@@ -109,5 +114,7 @@ static inline void vec_transpose(const float *from, size_t from_row, float *to, 
         vec_store_lanes(to + j * to_row, rows, t[j]);
     }
 }
+
+#include "vec_no_half.h"
 
 #endif /* AMPS_VEC_NEON_H */
