@@ -5,7 +5,7 @@
  * Called by ops/cpu_{matmul,matrix_vector,fully_connected,lora}.c; calls gemm_plan.c, then gemm_strip.c or
  * gemm_vector.c, gemm_packed.c for constant operands and gemm_reference.c for what has no microkernel. Knows no operator.
  */
-#include "backend/cpu/gemm_job.h"
+#include "backend/cpu/gemm_low.h"
 
 #include "base/checked.h"
 
@@ -20,8 +20,12 @@ static void run_task(void *context, size_t task, size_t thread)
 {
     const gemm_run *run = (const gemm_run *)context;
     const amps_gemm_job *job = run->job;
-    const amps_gemm_part part = amps_gemm_part_of(job, task);
     float *scratch = (float *)(void *)(run->scratch + thread * job->thread_bytes);
+    if (job->way == AMPS_GEMM_LOW) {
+        amps_gemm_low_task(job, task, scratch);
+        return;
+    }
+    const amps_gemm_part part = amps_gemm_part_of(job, task);
     if (job->way == AMPS_GEMM_STRIP) {
         amps_gemm_strip_task(job, &part, scratch);
     } else if (job->way == AMPS_GEMM_DOT) {
@@ -123,8 +127,7 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
 const char *amps_gemm_explain(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype,
                               anymps_dtype c_dtype)
 {
-    (void)a_dtype; /* all types are widened to f32 on the way into the tiles */
-    (void)b_dtype;
     (void)c_dtype;
-    return amps_gemm_choose(device)->name;
+    const amps_low_ukr *low = amps_gemm_low_choose(device, a_dtype, b_dtype);
+    return low != NULL ? low->name : amps_gemm_choose(device)->name; /* all others are widened to f32 */
 }

@@ -11,18 +11,21 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/ukr/low_ukr.h"
 
 typedef enum amps_gemm_way {
     AMPS_GEMM_PLAIN, /* gemm_reference.c */
     AMPS_GEMM_STRIP, /* tiles in registers */
     AMPS_GEMM_DOT,   /* both operands contiguous along k, one of them low */
-    AMPS_GEMM_ROW    /* one row times a matrix stored row by row */
+    AMPS_GEMM_ROW,   /* one row times a matrix stored row by row */
+    AMPS_GEMM_LOW    /* tiles of dot product instructions for narrow types (gemm_low.h) */
 } amps_gemm_way;
 
 typedef struct amps_gemm_job {
     amps_gemm_args args; /* exchanged so that C's elements of a row are neighbours, where that is possible */
     const amps_gemm_ukr *ukr;
     amps_gemm_way way;
+    const amps_low_ukr *low; /* of AMPS_GEMM_LOW: there kc is in words, a_floats … in words */
     size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
     float alpha, beta;
     bool f32; /* all three operands are f32 */

@@ -8,11 +8,11 @@
  *     k in [0, kc):      strip 0 (kc rows of `width`), strip 1, …    kept_columns * kc elements
  *     k in [kc, 2·kc):   strip 0, strip 1, …
  */
-#include "backend/cpu/gemm_job.h"
+#include "backend/cpu/gemm_low.h"
 
 #include "base/checked.h"
 
-enum { STRIPS_PER_TASK = 16, LAYOUT_F32_STRIPS = 0 };
+enum { STRIPS_PER_TASK = 16 };
 
 typedef struct filling {
     const amps_gemm_job *job;
@@ -45,6 +45,9 @@ static void fill(const void *context, void *to)
 const float *amps_gemm_packed_b(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
+    if (job->way == AMPS_GEMM_LOW) {
+        return amps_gemm_low_packed_b(job);
+    }
     const amps_packed_key key = {.base = args->b,
                                  .across = job->b_column,
                                  .along = job->b_row,
@@ -53,7 +56,7 @@ const float *amps_gemm_packed_b(const amps_gemm_job *job)
                                  .width = job->vectors * job->ukr->lanes,
                                  .block = job->kc,
                                  .dtype = args->b_dtype,
-                                 .layout = LAYOUT_F32_STRIPS};
+                                 .layout = AMPS_GEMM_LAYOUT_F32};
     size_t bytes;
     if (!amps_mul(job->kept_columns, args->k, &bytes) || !amps_mul(bytes, sizeof(float), &bytes)) {
         return NULL;

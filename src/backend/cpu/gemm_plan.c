@@ -5,7 +5,7 @@
  * Called by gemm.c for every record, so it is arithmetic only. The table of microkernels is here too. The numbers
  * and how they were measured are in docs/performance.md, "CPU matmul".
  */
-#include "backend/cpu/gemm_job.h"
+#include "backend/cpu/gemm_low.h"
 
 #include "base/checked.h"
 
@@ -118,6 +118,9 @@ static bool keeps_b(const amps_gemm_args *args)
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
+    if (amps_gemm_low_takes(job)) {
+        return AMPS_GEMM_LOW;
+    }
     if (!has_tiles(job)) {
         return AMPS_GEMM_PLAIN;
     }
@@ -182,7 +185,7 @@ static void cut(amps_gemm_job *job)
     if (tasks == 1) {
         return;
     }
-    if (job->way == AMPS_GEMM_STRIP) {
+    if (job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_LOW) {
         cut_tiles(job, tasks);
     } else if (job->way == AMPS_GEMM_DOT && job->args.m > job->args.n) {
         job->m_tasks = amps_min(tasks, divide_up(job->args.m, 8));
@@ -278,6 +281,10 @@ static bool size_scratch(amps_gemm_job *job)
     const size_t low = amps_min(args->m, args->n);
     if (job->way == AMPS_GEMM_STRIP) {
         block_task(job);
+    } else if (job->way == AMPS_GEMM_LOW) {
+        if (!amps_gemm_low_scratch(job)) {
+            return false;
+        }
     } else if (job->way == AMPS_GEMM_DOT) {
         /* The lower operand, eight lines of the other and the sums of both. */
         if (!amps_mul(low + 8, args->k, &job->a_floats)) {
@@ -292,8 +299,9 @@ static bool size_scratch(amps_gemm_job *job)
     }
     /* Each piece starts on a cache line. */
     size_t floats;
-    return amps_add(job->a_floats, job->b_floats + job->c_floats + 3 * 16, &floats) &&
-           amps_mul(floats, sizeof(float), &floats) && amps_round_up(floats, 4096, &job->thread_bytes);
+    return amps_add(job->c_floats, 3 * 16, &floats) && amps_add(floats, job->b_floats, &floats) &&
+           amps_add(floats, job->a_floats, &floats) && amps_mul(floats, sizeof(float), &floats) &&
+           amps_round_up(floats, 4096, &job->thread_bytes);
 }
 
 bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
@@ -316,6 +324,8 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     }
     if (job->way == AMPS_GEMM_STRIP) {
         block(job);
+    } else if (job->way == AMPS_GEMM_LOW) {
+        amps_gemm_low_block(job);
     }
     cut(job);
     return size_scratch(job);

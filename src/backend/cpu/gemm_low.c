@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gemm_low.c: products of narrow types on the machine's dot product instructions: when they run so, the blocked
+ * loops around their tiles, and what follows the sums.
+ *
+ * Called by gemm_plan.c (which way), gemm.c (tasks) and gemm_packed.c (the copy of a constant B); calls pack_low.c,
+ * the microkernels of low_ukr.h and amps_gemm_finish. Loops, outermost first: columns in blocks of nc, whose B is
+ * packed once for all of the interior; rows in blocks of mc; the interior in blocks of kc words; strips of B; panels
+ * of A (in the microkernel). Tasks are cut at whole panels and strips, so that a tile holds the same elements for
+ * every number of threads.
+ */
+#include "backend/cpu/gemm_low.h"
+
+#include "backend/cpu/pack_low.h"
+#include "base/checked.h"
+
+#include <math.h>
+
+enum {
+    WORDS_BLOCK = 512,
+    PANELS = 16,       /* of a block of rows whose sums need scratch */
+    SUM_COLUMNS = 512, /* and its columns */
+    DIRECT_COLUMNS = 1024,
+    B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
+    I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
+};
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dtype)
+{
+#if defined(__x86_64__)
+    if (dtype == ANYMPS_DTYPE_BF16 && (device->features & AMPS_CPU_AVX512_BF16) != 0) {
+        return &amps_bf16_gemm_14x32__avx512bf16;
+    }
+    if (dtype == ANYMPS_DTYPE_I8 && device->isa >= AMPS_CPU_ISA_AVX2) {
+        return (device->features & AMPS_CPU_AVX512_VNNI) != 0 ? &amps_i8_gemm_14x32__avx512vnni
+                                                              : &amps_i8_gemm_6x16__avx2;
+    }
+#endif
+    (void)device;
+    (void)dtype;
+    return NULL;
+}
+
+const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype)
+{
+    return a_dtype == b_dtype ? choose(device, a_dtype) : NULL;
+}
+
+bool amps_gemm_low_takes(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
+    if (low == NULL || args->k == 0 || job->c_column != 1) {
+        return false;
+    }
+    const bool i32 = args->c_dtype == ANYMPS_DTYPE_I32;
+    if (args->m == 1 || args->n == 1) {
+        return i32 && (args->k > 1024 || args->alpha != 1.0 || (args->beta != 0.0 && args->beta != 1.0));
+    }
+    return !low->integer || i32 || args->k <= I32_INTERIOR;
+}
+
+/* Do sums go straight into C? */
+static bool direct(const amps_gemm_args *args)
+{
+    if (args->c_dtype == ANYMPS_DTYPE_I32) {
+        return args->alpha == 1.0 && (args->beta == 0.0 || args->beta == 1.0);
+    }
+    return args->c_dtype == ANYMPS_DTYPE_F32 && args->a_dtype == ANYMPS_DTYPE_BF16 && args->epilogue == NULL;
+}
+
+void amps_gemm_low_block(amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
+    const size_t words = divide_up(args->k, low->group), width = low->lanes * low->wide;
+    const size_t l2_words = args->device->caches.l2_bytes / sizeof(uint32_t);
+    job->low = low;
+    job->pack_a = job->pack_b = true;
+    job->keep_b = args->b_constant != NULL && (args->batch == 1 || args->b_batch_bytes == 0);
+    job->kc = divide_up(words, divide_up(words, WORDS_BLOCK));
+    job->panel_rows = divide_up(args->m, divide_up(args->m, low->rows));
+    job->kept_columns = divide_up(args->n, width) * width;
+    const size_t panels = direct(args) ? amps_max(1, l2_words / 2 / job->kc / job->panel_rows) : PANELS;
+    job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
+    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / words / width);
+    const size_t wanted = (direct(args) ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
+    job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
+}
+
+/* Words of `columns` packed columns, heads of every interior block included. */
+static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words)
+{
+    const size_t all = divide_up(job->args.k, job->low->group);
+    return amps_mul(columns, all + divide_up(all, job->kc), words);
+}
+
+bool amps_gemm_low_scratch(amps_gemm_job *job)
+{
+    job->a_floats = job->mc * (job->kc + 1);
+    job->c_floats = direct(&job->args) ? 0 : job->mc * job->nc;
+    return packed_words(job, job->nc, &job->b_floats);
+}
+
+/* ---- B ---------------------------------------------------------------------------------------- */
+
+static amps_low_layout layout_b(const amps_gemm_job *job)
+{
+    return (amps_low_layout){job->low, job->ukr, job->low->lanes * job->low->wide, job->args.k, false};
+}
+
+/* Where the strips of columns from j on, words from w on lie in a packed piece of `columns` columns. */
+static size_t place_b(const amps_gemm_job *job, size_t columns, size_t j, size_t w)
+{
+    const size_t words = divide_up(job->args.k, job->low->group);
+    return columns * (w + w / job->kc) + j * (amps_min(job->kc, words - w) + 1);
+}
+
+typedef struct filling {
+    const amps_gemm_job *job;
+    uint32_t *to;
+    size_t groups;
+} filling;
+
+enum { STRIPS_PER_TASK = 16 };
+
+static void fill_task(void *context, size_t task, size_t thread)
+{
+    (void)thread;
+    const filling *f = context;
+    const amps_gemm_job *job = f->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_low_layout layout = layout_b(job);
+    const amps_pack_source b = {args->b, job->b_column, job->b_row, args->b_dtype};
+    const size_t words = divide_up(args->k, job->low->group);
+    const size_t w = task / f->groups * job->kc, group = layout.width * STRIPS_PER_TASK, j = task % f->groups * group;
+    amps_low_pack(&layout, &b, j, amps_min(group, args->n - j), w, amps_min(job->kc, words - w),
+                  f->to + place_b(job, job->kept_columns, j, w));
+}
+
+static void fill(const void *context, void *to)
+{
+    const amps_gemm_job *job = context;
+    filling f = {job, to, divide_up(job->args.n, job->low->lanes * job->low->wide * STRIPS_PER_TASK)};
+    const size_t blocks = divide_up(divide_up(job->args.k, job->low->group), job->kc);
+    amps_pool_run(job->args.device->pool, f.groups * blocks, fill_task, &f);
+}
+
+const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_packed_key key = {.base = args->b,
+                                 .across = job->b_column,
+                                 .along = job->b_row,
+                                 .count = args->n,
+                                 .interior = args->k,
+                                 .width = job->low->lanes * job->low->wide,
+                                 .block = job->kc,
+                                 .dtype = args->b_dtype,
+                                 .layout = AMPS_GEMM_LAYOUT_LOW};
+    size_t bytes;
+    if (!packed_words(job, job->kept_columns, &bytes) || !amps_mul(bytes, sizeof(uint32_t), &bytes)) {
+        return NULL;
+    }
+    return amps_packed_get(args->device->packed, args->b_constant, &key, bytes, fill, job);
+}
+
+/* ---- after the sums --------------------------------------------------------------------------- */
+
+/* To nearest even, clamped; NaN gives 0. Adding 1.5 * 2^52 leaves no bits for a fraction. */
+static int32_t round_to_i32(double value)
+{
+    const double shift = 0x1.8p52;
+    const double below = value < 2147483647.0 ? value : 2147483647.0;
+    const double inside = below > -2147483648.0 ? below : -2147483648.0;
+    const double rounded = (inside + shift) - shift;
+    return value == value ? (int32_t)rounded : 0;
+}
+
+/* C = alpha * sums + beta * C in double. */
+static void finish_i32(const amps_gemm_args *args, unsigned char *c, const int32_t *sums, size_t n)
+{
+    int32_t *to = (int32_t *)(void *)c;
+    for (size_t i = 0; i < n; i++) {
+        const double old = args->beta == 0.0 ? 0.0 : (double)to[i];
+        to[i] = round_to_i32(args->alpha * (double)sums[i] + args->beta * old);
+    }
+}
+
+/* Row i, columns [j, j + n) of C from their sums, which it may overwrite. */
+static void finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, uint32_t *sums)
+{
+    const amps_gemm_args *args = &job->args;
+    if (args->c_dtype == ANYMPS_DTYPE_I32) {
+        unsigned char *c = args->c + b * args->c_batch_bytes + (i * job->c_row + j) * sizeof(int32_t);
+        finish_i32(args, c, (const int32_t *)(const void *)sums, n);
+        return;
+    }
+    if (job->low->integer) {
+        job->low->convert(sums, n);
+    }
+    amps_gemm_finish(job, b, i, j, n, (float *)(void *)sums, false);
+}
+
+/* ---- loops ------------------------------------------------------------------------------------ */
+
+/* Rows [i, i + m), columns [j, j + n) of batch b. */
+typedef struct low_block {
+    const amps_gemm_job *job;
+    size_t b, i, j, m, n;
+    uint32_t *a_pack, *b_pack, *sums;
+} low_block;
+
+/* The strips of a block for words [w, w + words). */
+static void run_strips(const low_block *block, size_t w, size_t words)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    const size_t width = job->low->lanes * job->low->wide;
+    const bool straight = direct(args);
+    amps_low_strip s = {.a = block->a_pack, .rows = block->m, .words = words, .panel_rows = job->panel_rows};
+    s.alpha = straight ? job->alpha : 1.0f;
+    s.beta = w > 0 ? 1.0f : straight ? job->beta : 0.0f;
+    s.add = w > 0 || (straight && args->beta != 0.0);
+    s.c_row = straight ? job->c_row : job->nc;
+    uint32_t *c = block->sums;
+    if (straight) {
+        c = (uint32_t *)(void *)(args->c + block->b * args->c_batch_bytes) + block->i * job->c_row + block->j;
+    }
+    for (size_t j = 0; j < block->n; j += width) {
+        const uint32_t *kept = (const uint32_t *)(const void *)job->kept_b;
+        s.b = kept != NULL ? kept + place_b(job, job->kept_columns, block->j + j, w)
+                           : block->b_pack + place_b(job, divide_up(block->n, width) * width, j, w);
+        s.columns = amps_min(width, block->n - j);
+        s.c = c + j;
+        job->low->strip(&s);
+    }
+}
+
+/* All columns of a block are packed; rows [first, last). */
+static void run_rows(low_block *block, size_t first, size_t last)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_low_layout layout = {job->low, job->ukr, job->panel_rows, args->k, true};
+    const amps_pack_source a = {args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+    const size_t words = divide_up(args->k, job->low->group);
+    for (block->i = first; block->i < last; block->i += job->mc) {
+        block->m = amps_min(job->mc, last - block->i);
+        for (size_t w = 0; w < words; w += job->kc) {
+            const size_t here = amps_min(job->kc, words - w);
+            amps_low_pack(&layout, &a, block->i, block->m, w, here, block->a_pack);
+            run_strips(block, w, here);
+        }
+        for (size_t i = 0; i < block->m && !direct(args); i++) {
+            finish(job, block->b, block->i + i, block->j, block->n, block->sums + i * job->nc);
+        }
+    }
+}
+
+static void pack_columns(const low_block *block)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_low_layout layout = layout_b(job);
+    const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
+    const size_t words = divide_up(args->k, job->low->group);
+    const size_t columns = divide_up(block->n, layout.width) * layout.width;
+    for (size_t w = 0; w < words; w += job->kc) {
+        amps_low_pack(&layout, &b, block->j, block->n, w, amps_min(job->kc, words - w),
+                      block->b_pack + place_b(job, columns, 0, w));
+    }
+}
+
+/* Words to the next cache line. */
+static uint32_t *aligned(uint32_t *p)
+{
+    const size_t past = (uintptr_t)p % AMPS_CACHE_LINE;
+    return past == 0 ? p : p + (AMPS_CACHE_LINE - past) / sizeof *p;
+}
+
+/* Piece `index` of `count` of [0, n), cut at multiples of `unit`. */
+static void piece(size_t n, size_t unit, size_t count, size_t index, size_t *first, size_t *last)
+{
+    const size_t units = divide_up(n, unit);
+    *first = amps_min(n, units * index / count * unit);
+    *last = amps_min(n, units * (index + 1) / count * unit);
+}
+
+void amps_gemm_low_task(const amps_gemm_job *job, size_t task, void *scratch)
+{
+    const size_t tiles = job->m_tasks * job->n_tasks;
+    size_t batch_first, batch_last, m_first, m_last, n_first, n_last;
+    piece(job->args.batch, 1, job->batch_tasks, task / tiles, &batch_first, &batch_last);
+    piece(job->args.m, job->panel_rows, job->m_tasks, task % tiles / job->n_tasks, &m_first, &m_last);
+    piece(job->args.n, job->low->lanes * job->low->wide, job->n_tasks, task % job->n_tasks, &n_first, &n_last);
+    low_block block = {.job = job, .a_pack = scratch};
+    block.b_pack = aligned(block.a_pack + job->a_floats);
+    block.sums = aligned(block.b_pack + job->b_floats);
+    for (block.b = batch_first; block.b < batch_last; block.b++) {
+        for (block.j = n_first; block.j < n_last && m_first < m_last; block.j += job->nc) {
+            block.n = amps_min(job->nc, n_last - block.j);
+            if (job->kept_b == NULL) {
+                pack_columns(&block);
+            }
+            run_rows(&block, m_first, m_last);
+        }
+    }
+}
