@@ -27,21 +27,22 @@ static anymps_device_properties properties_of(const job *j)
     return properties;
 }
 
-static void report_line(const operator_request *r, const job *j, const operator_outcome *o)
+static void report_line(const operator_request *r, const job *j, const operator_outcome *o, FILE *to)
 {
     char text[JOB_TEXT], time[TEXT_SHORT], rate[TEXT_SHORT];
     bool flops = job_counts_flops(j->op);
     anymps_device_properties properties = properties_of(j);
-    printf("%s %s on %s (%s): %s, %s %s", job_operator_info(j->op)->name, job_text(j, text), properties.id,
-           properties.name, text_time(time, (double)o->timings.round_trip_ns), text_number(rate, rate_of(j, o, flops)),
-           flops ? "GFLOP/s" : "GB/s");
+    fprintf(to, "%s %s on %s (%s): %s, %s %s", job_operator_info(j->op)->name, job_text(j, text), properties.id,
+            properties.name, text_time(time, (double)o->timings.round_trip_ns), text_number(rate, rate_of(j, o, flops)),
+            flops ? "GFLOP/s" : "GB/s");
     if (o->checked) {
-        printf(", largest error %.3g (%.3g of its bound)", o->comparison.largest_error, o->comparison.largest_share);
+        fprintf(to, ", largest error %.3g (%.3g of its bound)", o->comparison.largest_error,
+                o->comparison.largest_share);
     }
     if (r->explain) {
-        printf(", kernel %s", anymps_kernel_explain(j->kernel));
+        fprintf(to, ", kernel %s", anymps_kernel_explain(j->kernel));
     }
-    printf("\n");
+    fprintf(to, "\n");
 }
 
 static void json_operand(json_writer *json, const char *file, const job *j, size_t slot)
@@ -64,11 +65,11 @@ static void json_operand(json_writer *json, const char *file, const job *j, size
     json_end_object(json);
 }
 
-static void report_json(const operator_request *r, const job *j, const operator_outcome *o)
+static void report_json(const operator_request *r, const job *j, const operator_outcome *o, FILE *to)
 {
     const job_info *info = job_operator_info(j->op);
     anymps_device_properties properties = properties_of(j);
-    json_writer json = json_open(stdout);
+    json_writer json = json_open(to);
     json_text(&json, "operator", info->name);
     json_text(&json, "device", properties.id);
     json_text(&json, "device_name", properties.name);
@@ -94,11 +95,11 @@ static void report_json(const operator_request *r, const job *j, const operator_
     json_close(&json);
 }
 
-void operator_report(const operator_request *r, const job *j, const operator_outcome *o)
+void operator_report(const operator_request *r, const job *j, const operator_outcome *o, FILE *to)
 {
     if (r->json) {
-        report_json(r, j, o);
+        report_json(r, j, o, to);
     } else {
-        report_line(r, j, o);
+        report_line(r, j, o, to);
     }
 }

@@ -5,6 +5,8 @@
 #ifndef OPERATOR_REPORT_H
 #define OPERATOR_REPORT_H
 
+#include <stdio.h>
+
 #include "operator_verb.h"
 #include "oracle.h"
 
@@ -15,6 +17,6 @@ typedef struct operator_outcome {
     oracle_comparison comparison; /* if checked */
 } operator_outcome;
 
-void operator_report(const operator_request *request, const job *j, const operator_outcome *outcome);
+void operator_report(const operator_request *request, const job *j, const operator_outcome *outcome, FILE *to);
 
 #endif /* OPERATOR_REPORT_H */

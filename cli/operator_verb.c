@@ -20,8 +20,8 @@
 
 void operator_verb_options(command_line *line, operator_request *r)
 {
-    options_add(line,
-                (option){"output", 'o', OPTION_TEXT, &r->output, "FILE.npy", "write the result, whole or not at all"});
+    options_add(line, (option){"output", 'o', OPTION_TEXT, &r->output, "FILE.npy",
+                               "write the result, whole or not at all; -: to standard output"});
     options_add(line,
                 (option){"dtype", 0, OPTION_DTYPE, &r->dtype, "TYPE", "data type of the result: f32, f16, bf16, ..."});
     options_add(line, (option){"narrow", 0, OPTION_FLAG, &r->narrow, NULL, "read f64 operands as f32"});
@@ -267,7 +267,16 @@ static bool write_file(const operator_request *r, const char *path, const anymps
     return false;
 }
 
-static bool run_job(const operator_request *r, job *j)
+/* "-" is standard output; true where the result goes there. */
+static bool is_standard_output(const char **path)
+{
+    if (*path != NULL && strcmp(*path, "-") == 0) {
+        *path = "/dev/stdout";
+    }
+    return *path != NULL && strcmp(*path, "/dev/stdout") == 0;
+}
+
+static bool run_job(const operator_request *r, job *j, FILE *report)
 {
     operator_outcome outcome = {.checked = r->check};
     if (!load_all(r, j, &outcome.sizes) || !run_and_check(r, j, &outcome) ||
@@ -276,7 +285,7 @@ static bool run_job(const operator_request *r, job *j)
         return false;
     }
     if (!r->quiet) {
-        operator_report(r, j, &outcome);
+        operator_report(r, j, &outcome, report);
     }
     return true;
 }
@@ -323,6 +332,7 @@ int operator_verb_main(command_line *line, operator_request *r, const size_t *sl
     if (!options_fit(r)) {
         return CLI_USAGE;
     }
+    const bool result_there = is_standard_output(&r->output), residual_there = is_standard_output(&r->residual_output);
     r->params.options = r->reduced_precision ? ANYMPS_ALLOW_REDUCED_PRECISION : 0;
     job j = {.op = r->op, .params = r->params};
     j.device = cli_open_device(r->device, r->threads, r->isa);
@@ -330,7 +340,7 @@ int operator_verb_main(command_line *line, operator_request *r, const size_t *sl
         return CLI_FAILURE;
     }
     anymps_device *device = j.device;
-    bool good = run_job(r, &j);
+    bool good = run_job(r, &j, result_there || residual_there ? stderr : stdout);
     job_free(&j);
     anymps_device_release(device);
     return good ? CLI_OK : CLI_FAILURE;

@@ -2,7 +2,7 @@
 /*
  * operator_verb.h: what matmul, softmax, lora … have in common: operands from files, one run, one line.
  *
- * A cmd_<verb>.c fills in a request through its options and calls operator_verb_run.
+ * A cmd_<verb>.c fills in a request through its options and calls operator_verb_main.
  */
 #ifndef OPERATOR_VERB_H
 #define OPERATOR_VERB_H
@@ -14,7 +14,7 @@ typedef struct operator_request {
     job_operator op;
     job_params params;
     const char *file[JOB_SLOTS]; /* by slot, NULL: not given; of the result: its initial values */
-    const char *output;          /* -o */
+    const char *output;          /* -o; "-": standard output, and the report goes to standard error */
     const char *residual_output;
     anymps_dtype dtype;         /* of the result; of all operands where an operator has one type */
     anymps_dtype operand_dtype; /* matmul: of left and right */

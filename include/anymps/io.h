@@ -100,7 +100,8 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_file_load_vector(anymps_file *fi
 /*
  * Writes a matrix (rank 2; several matrices: rank 3) as .npy version 1.0, little-endian, C order; bf16,
  * which NumPy lacks, is widened to f32. The file appears whole or not at all: it is written beside its
- * place, flushed and renamed. A path that is a device or a pipe is written straight.
+ * place, flushed and renamed. A symbolic link stays, what it names is replaced. A device, a pipe and a path below
+ * /dev (/dev/stdout) are written straight.
  * INVALID_ARGUMENT: null. IO: as errno says. Since: 0.1.
  */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_npy_write(const char *path, const anymps_matrix *matrix);

@@ -4,7 +4,8 @@
  *
  * The bytes go into a new file of the same folder, which is flushed to the disk and then renamed over the
  * place: a reader sees the old file or the new one, also after a crash. A failure on the way removes the
- * new file. Devices and pipes, which a rename would replace, are written straight. Knows no file format.
+ * new file. A symbolic link stays, and what it names is replaced. Devices, pipes and whatever is called
+ * /dev/…, which a rename would replace, are written straight. Knows no file format.
  */
 #include "io/write.h"
 
@@ -17,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,17 +42,40 @@ static size_t folder_length(const char *path)
     return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* Opens a new file in the folder of the path, under a name that nothing else has. The name does not grow
-   with the path's own, which may already have the greatest length. */
+/* Where the file is to appear. */
+static const char *place_of(const amps_write *w)
+{
+    return w->target != NULL ? w->target : w->path;
+}
+
+/* Finds what a symbolic link leads to. A link that leads nowhere is itself the place. */
+static anymps_status follow_link(amps_write *w)
+{
+    struct stat about;
+    char resolved[PATH_MAX];
+    if (lstat(w->path, &about) != 0 || !S_ISLNK(about.st_mode) || realpath(w->path, resolved) == NULL) {
+        return ANYMPS_OK;
+    }
+    const size_t size = strlen(resolved) + 1;
+    w->target = amps_malloc(size);
+    if (w->target == NULL) {
+        return ANYMPS_OUT_OF_MEMORY;
+    }
+    memcpy(w->target, resolved, size);
+    return ANYMPS_OK;
+}
+
+/* Opens a new file in the folder of the place, under a name that nothing else has. The name does not grow
+   with the place's own, which may already have the greatest length. */
 static anymps_status open_beside(amps_write *w, const struct stat *old)
 {
-    const size_t folder = folder_length(w->path);
+    const size_t folder = folder_length(place_of(w));
     const size_t size = folder + 64;
     w->temporary = amps_malloc(size);
     if (w->temporary == NULL) {
         return ANYMPS_OUT_OF_MEMORY;
     }
-    memcpy(w->temporary, w->path, folder);
+    memcpy(w->temporary, place_of(w), folder);
     const uint64_t seed = amps_now_ns();
     for (unsigned i = 0; i < NAME_TRIES && w->descriptor < 0; i++) {
         (void)snprintf(w->temporary + folder, size - folder, ".anymps-%ld-%" PRIx64, (long)getpid(), seed + i);
@@ -69,7 +95,8 @@ static anymps_status open_beside(amps_write *w, const struct stat *old)
 
 static anymps_status open_straight(amps_write *w)
 {
-    w->descriptor = open(w->path, O_WRONLY | O_CLOEXEC);
+    /* Appending: /dev/stdout may be a file that others write to as well. */
+    w->descriptor = open(w->path, O_WRONLY | O_APPEND | O_CLOEXEC);
     return w->descriptor < 0 ? io_failure(w, errno) : ANYMPS_OK;
 }
 
@@ -82,6 +109,7 @@ static void discard(amps_write *w)
         }
     }
     amps_free(w->temporary);
+    amps_free(w->target);
     amps_free(w->stage);
 }
 
@@ -97,10 +125,11 @@ anymps_status amps_write_begin(amps_write *w, const char *operation, const char 
     anymps_status status;
     if (exists && S_ISDIR(old.st_mode)) {
         status = io_failure(w, EISDIR);
-    } else if (exists && !S_ISREG(old.st_mode)) {
+    } else if (exists && (!S_ISREG(old.st_mode) || strncmp(path, "/dev/", 5) == 0)) {
         status = open_straight(w);
     } else {
-        status = open_beside(w, exists ? &old : NULL);
+        status = follow_link(w);
+        status = status == ANYMPS_OK ? open_beside(w, exists ? &old : NULL) : status;
     }
     if (status != ANYMPS_OK) {
         discard(w);
@@ -150,10 +179,10 @@ anymps_status amps_write_bytes(amps_write *w, const void *bytes, size_t length_b
    file systems) has still been renamed in, so that no failure is told. */
 static void flush_folder(const amps_write *w)
 {
-    char name[4096] = "."; /* no system takes a longer path */
-    const size_t folder = folder_length(w->path);
+    char name[PATH_MAX] = "."; /* no system takes a longer path */
+    const size_t folder = folder_length(place_of(w));
     if (folder > 0 && folder < sizeof name) {
-        memcpy(name, w->path, folder);
+        memcpy(name, place_of(w), folder);
         name[folder] = '\0';
     }
     const int descriptor = open(name, O_RDONLY | O_CLOEXEC);
@@ -169,7 +198,7 @@ static anymps_status finish(amps_write *w)
     if (w->temporary != NULL && fsync(w->descriptor) != 0) {
         return io_failure(w, errno);
     }
-    if (w->temporary != NULL && rename(w->temporary, w->path) != 0) {
+    if (w->temporary != NULL && rename(w->temporary, place_of(w)) != 0) {
         return io_failure(w, errno);
     }
     return ANYMPS_OK;

@@ -15,7 +15,8 @@
 typedef struct amps_write {
     const char *operation; /* for messages */
     const char *path;      /* borrowed */
-    char *temporary;       /* written beside `path`; NULL: `path` is no regular file, written straight */
+    char *target;          /* what `path` leads to, NULL where it is no symbolic link */
+    char *temporary;       /* written beside the place; NULL: that is no regular file, written straight */
     unsigned char *stage;  /* small writes are gathered here */
     size_t staged_bytes;
     int descriptor;

@@ -27,6 +27,22 @@ if [ -w /dev/full ]; then
     mentions err "anymps: standard output: "
 fi
 
+# A result on standard output is the file and nothing else, in a pipe and in a file; the report is on stderr.
+last="anymps matmul a.npy b.npy -o - | cat"
+"$ANYMPS" matmul a.npy b.npy -o - 2>err | cat >c.npy
+code=$?
+: >out
+expect 0
+holds c.npy "f4 2x2 C: 22 28 49 64"
+mentions err "matmul 2x3 * 3x2 -> 2x2 f32 on cpu"
+last="anymps matmul a.npy b.npy -o /dev/stdout --json"
+"$ANYMPS" matmul a.npy b.npy -o /dev/stdout --json >d.npy 2>err
+code=$?
+expect 0
+holds d.npy "f4 2x2 C: 22 28 49 64"
+mentions err '"operator": "matmul"'
+only a.npy b.npy c.npy d.npy
+
 # On a terminal, work of over a second draws a bar and takes it away again.
 if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>&1; then
     last="anymps bench on a terminal"

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -267,6 +268,32 @@ static void check_device_file(anymps_matrix *matrix)
     EXPECT(stat("/dev/null", &about) == 0 && S_ISCHR(about.st_mode));
 }
 
+/* A symbolic link stays and what it names is replaced; a link to nothing is replaced itself. /dev/stdout is such a link,
+   and where it leads to a file it is written, never renamed over. */
+static void check_link(anymps_matrix *matrix)
+{
+    struct stat link_about, about;
+    EXPECT(write_whole("named.npy", "old", 3) && symlink("named.npy", "link.npy") == 0);
+    EXPECT_OK(anymps_npy_write("link.npy", matrix));
+    EXPECT(lstat("link.npy", &link_about) == 0 && S_ISLNK(link_about.st_mode));
+    EXPECT(lstat("named.npy", &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 300000);
+    EXPECT(files_in_folder() == 2);
+    const off_t whole = about.st_size;
+    (void)unlink("named.npy");
+    EXPECT_OK(anymps_npy_write("link.npy", matrix));
+    EXPECT(lstat("link.npy", &about) == 0 && S_ISREG(about.st_mode) && files_in_folder() == 1);
+    (void)unlink("link.npy");
+    const int opened = open("opened.npy", O_WRONLY | O_CREAT, 0600);
+    char name[32];
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", opened);
+    EXPECT(opened >= 0 && fstat(opened, &link_about) == 0);
+    EXPECT_OK(anymps_npy_write(name, matrix));
+    EXPECT(stat("opened.npy", &about) == 0 && about.st_ino == link_about.st_ino && about.st_size == whole);
+    (void)close(opened);
+    (void)unlink("opened.npy");
+    EXPECT(files_in_folder() == 0);
+}
+
 int main(void)
 {
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
@@ -286,6 +313,7 @@ int main(void)
     check_bad_calls(matrix, vector);
     check_whole_or_not_at_all(matrix);
     check_device_file(matrix);
+    check_link(matrix);
     anymps_matrix_release(matrix);
     anymps_vector_release(vector);
     anymps_device_release(device);
