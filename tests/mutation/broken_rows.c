@@ -11,12 +11,14 @@
 extern amps_row_ukr amps_row_ukr_baseline;
 amps_row_ukr amps_row_ukr_baseline;
 
-static void broken_softmax(const float *x, float *y, size_t n, double scale)
+static void broken_softmax(const amps_row *row, double scale)
 {
+    amps_row spoilt = *row;
 #if MUTATION == 1 /* the scale is forgotten */
-    sound_row_ukr_baseline.softmax(x, y, n, scale > 0.0 ? 1.0 : scale);
+    sound_row_ukr_baseline.softmax(&spoilt, scale > 0.0 ? 1.0 : scale);
 #else /* the last of a row of odd length has no part in the sum */
-    sound_row_ukr_baseline.softmax(x, y, n > 8 && n % 2 == 1 ? n - 1 : n, scale);
+    spoilt.n = row->n > 8 && row->n % 2 == 1 ? row->n - 1 : row->n;
+    sound_row_ukr_baseline.softmax(&spoilt, scale);
 #endif
 }
 

@@ -37,6 +37,11 @@ static float of_bits(uint32_t bits)
     return value;
 }
 
+static amps_row f32_row(const float *x, float *y, size_t n)
+{
+    return (amps_row){.x = x, .y = y, .n = n, .type = AMPS_ROW_F32};
+}
+
 static uint32_t stride(void)
 {
     return getenv("ANYMPS_EXHAUSTIVE") != NULL ? 1 : 997;
@@ -244,13 +249,89 @@ static void place_does_not_matter(void **state)
                 assert_true(y[j] == y[0]);
             }
             assert_true(y[n] == -7.0f);
-            found[i]->softmax(x, y, n, 1.0);
-            found[i]->rms_norm(y, NULL, NULL, y, n, 0);
+            const amps_row first = f32_row(x, y, n);
+            const amps_row second = f32_row(y, y, n);
+            found[i]->softmax(&first, 1.0);
+            found[i]->rms_norm(&second, NULL, NULL, 0);
             for (size_t j = 1; j < n; j++) {
                 assert_true(y[j] == y[0]);
             }
             assert_true(y[n] == -7.0f);
         }
+    }
+}
+
+enum { LONGEST = 300, ROW_KINDS = 6 };
+
+static void run_kind(const amps_row_ukr *ukr, const amps_row *row, size_t kind, const float *vector)
+{
+    const amps_neuron_params silu_of = {.type = AMPS_UKR_SILU, .alpha = 1};
+    switch (kind) {
+    case 0: ukr->softmax(row, 0.5); break;
+    case 1: ukr->log_softmax(row, 1.0); break;
+    case 2: ukr->rms_norm(row, vector, NULL, 1e-5); break;
+    case 3: ukr->layer_norm(row, vector, vector, 1e-5); break;
+    case 4: ukr->neuron_row(&silu_of, row, vector, NULL); break;
+    default: ukr->add(row, row->x); break;
+    }
+    ukr->fence();
+}
+
+/* The bytes that `kind` makes of n elements that lie `offset` bytes from a whole address. */
+static void run_placed(const amps_row_ukr *ukr, size_t kind, amps_row_type type, size_t n, size_t offset, bool stream,
+                       unsigned char *result)
+{
+    static _Alignas(64) unsigned char source[LONGEST * 4 + 128];
+    static _Alignas(64) unsigned char target[LONGEST * 4 + 128];
+    float vector[LONGEST];
+    float room[LONGEST];
+    const size_t size = type == AMPS_ROW_F32 ? 4 : 2;
+    for (size_t j = 0; j < LONGEST; j++) {
+        const float x = (float)((int)(j * 37 % 101) - 50) / 8.0f;
+        vector[j] = 0.5f + (float)(j % 7);
+        if (type == AMPS_ROW_F32) {
+            memcpy(source + offset + j * 4, &x, 4);
+        } else {
+            (type == AMPS_ROW_F16 ? ukr->f32_to_f16 : ukr->f32_to_bf16)(&x, source + offset + j * 2, 1);
+        }
+    }
+    memset(target, 0x55, sizeof target);
+    const amps_row row = {.x = source + offset,
+                          .y = target + offset,
+                          .n = n,
+                          .type = type,
+                          .stream = stream,
+                          .room = room,
+                          .next = stream ? source : NULL};
+    run_kind(ukr, &row, kind, vector);
+    memcpy(result, target + offset, n * size);
+    for (size_t i = 0; i < sizeof target; i++) {
+        assert_true((i >= offset && i < offset + n * size) || target[i] == 0x55);
+    }
+}
+
+/* Storing past the caches, fetching ahead and the address of a row change no bit, and no byte beyond the row. */
+static void ways_agree(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    const size_t lengths[] = {1, 15, 16, 17, 63, 64, 129, LONGEST};
+    static unsigned char plain[LONGEST * 4];
+    static unsigned char other[LONGEST * 4];
+    for (size_t i = 0; i < count * ROW_KINDS * 3 * 8; i++) {
+        const amps_row_ukr *const ukr = found[i % count];
+        const amps_row_type type = (amps_row_type)(i / count % 3);
+        const size_t kind = i / count / 3 % ROW_KINDS;
+        const size_t n = lengths[i / count / 3 / ROW_KINDS];
+        const size_t size = type == AMPS_ROW_F32 ? 4 : 2;
+        run_placed(ukr, kind, type, n, 0, false, plain);
+        for (size_t offset = 0; offset < 64; offset += size) {
+            run_placed(ukr, kind, type, n, offset, true, other);
+            assert_memory_equal(plain, other, n * size);
+        }
+        run_placed(ukr, kind, type, n, 1, false, other);
+        assert_memory_equal(plain, other, n * size);
     }
 }
 
@@ -268,11 +349,12 @@ static void squares_beyond_f32(void **state)
             for (size_t j = 0; j < 40; j++) {
                 x[j] = j % 2 == 0 ? sizes[s] : -sizes[s];
             }
-            found[i]->rms_norm(x, NULL, NULL, y, 40, 0);
+            const amps_row row = f32_row(x, y, 40);
+            found[i]->rms_norm(&row, NULL, NULL, 0);
             for (size_t j = 0; j < 40; j++) {
                 assert_true(fabs(fabs((double)y[j]) - 1) < 1e-6);
             }
-            found[i]->layer_norm(x, NULL, NULL, y, 40, 0);
+            found[i]->layer_norm(&row, NULL, NULL, 0);
             for (size_t j = 0; j < 40; j++) {
                 assert_true(fabs(fabs((double)y[j]) - 1) < 1e-6);
             }
@@ -299,14 +381,16 @@ static void softmax_edges(void **state)
         for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
             for (size_t s = 0; s < sizeof scales / sizeof scales[0]; s++) {
                 float y[2][5];
-                found[i]->softmax(rows[r], y[0], 5, scales[s]);
-                amps_row_ukr_reference.softmax(rows[r], y[1], 5, scales[s]);
+                const amps_row own = f32_row(rows[r], y[0], 5);
+                const amps_row reference = f32_row(rows[r], y[1], 5);
+                found[i]->softmax(&own, scales[s]);
+                amps_row_ukr_reference.softmax(&reference, scales[s]);
                 for (size_t j = 0; j < 5; j++) {
                     const double exact = (double)y[1][j];
                     assert_true(units(y[0][j], exact, exact) <= 8);
                 }
-                found[i]->log_softmax(rows[r], y[0], 5, scales[s]);
-                amps_row_ukr_reference.log_softmax(rows[r], y[1], 5, scales[s]);
+                found[i]->log_softmax(&own, scales[s]);
+                amps_row_ukr_reference.log_softmax(&reference, scales[s]);
                 for (size_t j = 0; j < 5; j++) {
                     const double exact = (double)y[1][j];
                     assert_true(units(y[0][j], exact, isfinite(exact) ? fmax(1, fabs(exact)) : 1) <= 8);
@@ -321,7 +405,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exponential_over_f32), cmocka_unit_test(neurons_over_f32),
         cmocka_unit_test(conversions_agree),    cmocka_unit_test(place_does_not_matter),
-        cmocka_unit_test(squares_beyond_f32),   cmocka_unit_test(softmax_edges),
+        cmocka_unit_test(ways_agree),           cmocka_unit_test(squares_beyond_f32),
+        cmocka_unit_test(softmax_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

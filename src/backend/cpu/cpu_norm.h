@@ -12,10 +12,9 @@ bool amps_cpu_norm_scratch(const amps_cpu_device *device, const amps_record *rec
 void amps_cpu_norm_run(const amps_cpu_device *device, const amps_record *record, amps_row_function function,
                        void *scratch);
 
-typedef void (*amps_cpu_norm_ukr)(const float *x, const float *weight, const float *bias, float *y, size_t n,
-                                  double epsilon);
+typedef void (*amps_cpu_norm_ukr)(const amps_row *row, const float *weight, const float *bias, double epsilon);
 
 /* One row: adds the residual, writes the sum back, normalises. */
-void amps_cpu_norm_row(const amps_rows *rows, size_t b, size_t i, float *buffers, amps_cpu_norm_ukr norm);
+void amps_cpu_norm_row(const amps_rows *rows, size_t b, size_t i, float *room, amps_cpu_norm_ukr norm);
 
 #endif /* AMPS_NORM_H */

@@ -1,84 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cpu_rows.c: rows over threads and rows of any floating type as f32 (cpu_rows.h). Called by the row operators in
- * ops/; calls the pool and the conversions of the row microkernels.
+ * cpu_rows.c: rows over threads (cpu_rows.h). Called by the row operators in ops/; calls the pool and the conversions
+ * of the row microkernels. Knows no operator.
  */
 #include "backend/cpu/cpu_rows.h"
 
 #include "base/checked.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Elements of a task: about 5 µs of work, so that taking a task (some 20 ns) and waking a thread pay. */
-enum { TASK_ELEMENTS = 16384 };
+enum {
+    TASK_ELEMENTS = 16384, /* about 5 µs of work, so that taking a task (some 20 ns) and waking a thread pay */
+    TASKS_PER_THREAD = 16, /* of large matrices: the first row of a task is not fetched ahead */
+    STREAM_COLUMNS = 256   /* shorter rows begin and end with partial vectors too often */
+};
 
 static bool piece_floats(size_t columns, size_t *floats)
 {
     return amps_round_up(columns, AMPS_CACHE_LINE / sizeof(float), floats);
 }
 
-/* Can a row be worked on where it lies? */
-static bool plain(const void *at, anymps_dtype dtype)
-{
-    return dtype == ANYMPS_DTYPE_F32 && (uintptr_t)at % _Alignof(float) == 0;
-}
-
-static bool all_plain(const amps_record *record)
-{
-    for (size_t i = 0; i < record->operand_count; i++) {
-        const amps_view *const view = &record->operands[i];
-        if (view->memory != NULL && !plain(amps_view_host(view, 0), view->dtype)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool amps_rows_scratch(const amps_cpu_device *device, const amps_record *record, size_t columns, size_t *bytes)
+bool amps_rows_scratch(const amps_cpu_device *device, size_t columns, size_t *bytes)
 {
     size_t floats = 0;
-    size_t pieces = 0;
-    if (all_plain(record)) {
-        *bytes = 0;
-        return true;
-    }
-    return amps_mul(amps_pool_threads(device->pool), AMPS_ROW_BUFFERS, &pieces) &&
-           amps_add(pieces, AMPS_ROW_VECTORS, &pieces) && piece_floats(columns, &floats) &&
-           amps_mul(floats, pieces, &floats) && amps_mul(floats, sizeof(float), bytes);
+    return piece_floats(columns, &floats) &&
+           amps_mul(floats, amps_pool_threads(device->pool) + AMPS_ROW_VECTORS, &floats) &&
+           amps_mul(floats, sizeof(float), bytes);
 }
 
-const float *amps_row_read(const amps_row_ukr *ukr, const void *at, anymps_dtype dtype, float *room, size_t n)
+static amps_row_type type_of(anymps_dtype dtype)
 {
-    if (plain(at, dtype)) {
-        return (const float *)at;
-    }
-    if (dtype == ANYMPS_DTYPE_F16) {
-        ukr->f16_to_f32(at, room, n);
-    } else if (dtype == ANYMPS_DTYPE_BF16) {
-        ukr->bf16_to_f32(at, room, n);
-    } else {
-        assert(room != NULL);
-        memcpy(room, at, n * sizeof(float));
-    }
-    return room;
+    return dtype == ANYMPS_DTYPE_F32 ? AMPS_ROW_F32 : dtype == ANYMPS_DTYPE_F16 ? AMPS_ROW_F16 : AMPS_ROW_BF16;
 }
 
-float *amps_row_target(void *at, anymps_dtype dtype, float *room)
+amps_row amps_row_of(const amps_rows *rows, const amps_view *source, const amps_view *to, size_t b, size_t i,
+                     float *room)
 {
-    return plain(at, dtype) ? (float *)at : room;
-}
-
-void amps_row_write(const amps_row_ukr *ukr, const float *row, void *at, anymps_dtype dtype, size_t n)
-{
-    if (dtype == ANYMPS_DTYPE_F16) {
-        ukr->f32_to_f16(row, at, n);
-    } else if (dtype == ANYMPS_DTYPE_BF16) {
-        ukr->f32_to_bf16(row, at, n);
-    } else if (row != (const float *)at) {
-        memcpy(at, row, n * sizeof(float));
-    }
+    const size_t size = anymps_dtype_bytes(to->dtype);
+    unsigned char *const y = amps_view_row(to, b, i);
+    const unsigned char *const x = amps_view_row(source, b, i);
+    const bool more = (i + 1) % rows->chunk != 0 && i + 1 < rows->row_count;
+    return (amps_row){
+        .x = x,
+        .y = y,
+        .n = rows->columns,
+        .type = type_of(to->dtype),
+        .stream = rows->stream && x != y && (uintptr_t)y % size == 0,
+        .room = room,
+        .next = more && rows->fetch ? x + source->row_bytes : NULL,
+    };
 }
 
 static void run_chunk(void *context, size_t task, size_t thread)
@@ -88,11 +59,28 @@ static void run_chunk(void *context, size_t task, size_t thread)
     const size_t b = rows->first_batch + task / chunks;
     const size_t first = task % chunks * rows->chunk;
     const size_t end = first + amps_min(rows->chunk, rows->row_count - first);
-    float *const buffers =
-        rows->buffers == NULL ? NULL : rows->buffers + thread * AMPS_ROW_BUFFERS * rows->piece_floats;
     for (size_t i = first; i < end; i++) {
-        rows->function(rows, b, i, buffers);
+        rows->function(rows, b, i, rows->rooms + thread * rows->piece_floats);
     }
+    if (rows->stream) {
+        rows->device->rows->fence();
+    }
+}
+
+/* n elements at `at` as f32: in place if they are that already, else converted into `room`. */
+static const float *read_vector(const amps_row_ukr *ukr, const void *at, anymps_dtype dtype, float *room, size_t n)
+{
+    if (dtype == ANYMPS_DTYPE_F32 && (uintptr_t)at % _Alignof(float) == 0) {
+        return (const float *)at;
+    }
+    if (dtype == ANYMPS_DTYPE_F16) {
+        ukr->f16_to_f32(at, room, n);
+    } else if (dtype == ANYMPS_DTYPE_BF16) {
+        ukr->bf16_to_f32(at, room, n);
+    } else {
+        memcpy(room, at, n * sizeof(float));
+    }
+    return room;
 }
 
 /* Makes rows->vectors those of matrix b. */
@@ -100,9 +88,8 @@ static void take_vectors(amps_rows *rows, const amps_view *const vectors[AMPS_RO
 {
     for (size_t i = 0; i < AMPS_ROW_VECTORS; i++) {
         if (vectors[i] != NULL && vectors[i]->memory != NULL) {
-            float *const room = rows->vector_room == NULL ? NULL : rows->vector_room + i * rows->piece_floats;
-            rows->vectors[i] = amps_row_read(rows->device->rows, amps_view_host(vectors[i], b), vectors[i]->dtype, room,
-                                             rows->columns);
+            rows->vectors[i] = read_vector(rows->device->rows, amps_view_host(vectors[i], b), vectors[i]->dtype,
+                                           rows->vector_room + i * rows->piece_floats, rows->columns);
         }
     }
 }
@@ -117,6 +104,23 @@ static bool differ_by_matrix(const amps_view *const vectors[AMPS_ROW_VECTORS])
     return false;
 }
 
+/*
+ * Chooses what depends on size: rows that do not fit the second level of the caches are fetched ahead; results that,
+ * with their sources, do not fit the last are stored past the caches, since they would be gone before anyone
+ * reads them, and reading them in order to write costs half as much traffic again.
+ */
+static void look_at_size(amps_rows *rows, size_t batch)
+{
+    const amps_cpu_caches *const caches = &rows->device->caches;
+    const size_t last = caches->l3_bytes != 0 ? caches->l3_bytes : caches->l2_bytes;
+    const double bytes = 2.0 * (double)batch * (double)rows->row_count * (double)rows->columns *
+                         (double)anymps_dtype_bytes(rows->result->dtype);
+    rows->fetch = bytes > (double)caches->l2_bytes;
+    rows->stream = bytes > (double)last && rows->columns >= STREAM_COLUMNS;
+    const size_t fair = rows->row_count / (amps_pool_threads(rows->device->pool) * TASKS_PER_THREAD);
+    rows->chunk = amps_max(amps_max(1, TASK_ELEMENTS / rows->columns), rows->fetch ? fair : 0);
+}
+
 void amps_rows_run(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
                    const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, void *scratch)
 {
@@ -126,16 +130,15 @@ void amps_rows_run(const amps_cpu_device *device, const amps_record *record, con
     amps_rows rows = {
         .device = device,
         .record = record,
+        .result = result,
         .row_count = result->rows,
         .columns = result->columns,
-        .chunk = amps_max(1, TASK_ELEMENTS / result->columns),
+        .vector_room = scratch,
         .function = function,
     };
     (void)piece_floats(result->columns, &rows.piece_floats); /* checked by amps_rows_scratch */
-    if (!all_plain(record)) {
-        rows.vector_room = scratch;
-        rows.buffers = rows.vector_room + AMPS_ROW_VECTORS * rows.piece_floats;
-    }
+    rows.rooms = rows.vector_room + AMPS_ROW_VECTORS * rows.piece_floats;
+    look_at_size(&rows, record->batch);
     const size_t step = differ_by_matrix(vectors) ? 1 : record->batch;
     const size_t chunks = (rows.row_count - 1) / rows.chunk + 1;
     for (rows.first_batch = 0; rows.first_batch < record->batch; rows.first_batch += step) {

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cpu_rows.h: what the operators that work row by row share: spreading rows over the threads, reading and
- * writing a row of any floating type as f32, vectors along the columns.
+ * cpu_rows.h: what the operators that work row by row share: spreading rows over the threads, the row microkernel's
+ * view of a row, vectors along the columns as f32.
  *
- * Scratch of a record, in pieces that start on a cache line:
+ * Scratch of a record, in pieces of one row of f32 that start on a cache line:
  *
- *     | vector 0 | vector 1 | thread 0: row 0 … row AMPS_ROW_BUFFERS-1 | thread 1: … |
- *
- * Each piece holds one row as f32. Nothing of it is needed when all operands are f32 at addresses that
- * suit f32.
+ *     | vector 0 | vector 1 | thread 0 | thread 1 | …
  */
 #ifndef AMPS_ROWS_H
 #define AMPS_ROWS_H
 
 #include "backend/cpu/cpu.h"
 
-enum { AMPS_ROW_VECTORS = 2, AMPS_ROW_BUFFERS = 3 };
+enum { AMPS_ROW_VECTORS = 2 };
 
 struct amps_rows;
 
-/* Works on row i of matrix b. `buffers`: AMPS_ROW_BUFFERS pieces of `piece_floats`, this thread's own. */
-typedef void (*amps_row_function)(const struct amps_rows *rows, size_t b, size_t i, float *buffers);
+/* Works on row i of matrix b. */
+typedef void (*amps_row_function)(const struct amps_rows *rows, size_t b, size_t i, float *room);
 
 /* One record being run. */
 typedef struct amps_rows {
     const amps_cpu_device *device;
     const amps_record *record;
+    const amps_view *result;
     size_t row_count; /* of one matrix */
     size_t columns;
+    bool fetch;                             /* rows come from beyond the second level of the caches */
+    bool stream;                            /* source and result together exceed the caches */
     size_t piece_floats;                    /* columns, rounded up to a cache line */
-    float *buffers;                         /* thread 0's */
+    float *rooms;                           /* thread 0's piece */
     float *vector_room;                     /* AMPS_ROW_VECTORS pieces */
     const float *vectors[AMPS_ROW_VECTORS]; /* as f32; NULL: not given */
     size_t first_batch;                     /* matrices of the region that runs: from here on */
@@ -37,8 +37,8 @@ typedef struct amps_rows {
     amps_row_function function;
 } amps_rows;
 
-/* Scratch for a record whose result has `columns` columns. */
-bool amps_rows_scratch(const amps_cpu_device *device, const amps_record *record, size_t columns, size_t *bytes);
+/* Scratch for a result of `columns` columns. */
+bool amps_rows_scratch(const amps_cpu_device *device, size_t columns, size_t *bytes);
 
 /*
  * Runs `function` over all rows and batches of `result`. `vectors` are views of vectors along the columns
@@ -47,12 +47,9 @@ bool amps_rows_scratch(const amps_cpu_device *device, const amps_record *record,
 void amps_rows_run(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
                    const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, void *scratch);
 
-/* n elements at `at` as f32: in place if they are that already, else converted into `room`. */
-const float *amps_row_read(const amps_row_ukr *ukr, const void *at, anymps_dtype dtype, float *room, size_t n);
-
-/* Where to form a row that belongs at `at`: there, or in `room`; amps_row_write then moves it. */
-float *amps_row_target(void *at, anymps_dtype dtype, float *room);
-void amps_row_write(const amps_row_ukr *ukr, const float *row, void *at, anymps_dtype dtype, size_t n);
+/* Row i of matrix b, from `source` to `to`, which are of one type; `room` as the function got it. */
+amps_row amps_row_of(const amps_rows *rows, const amps_view *source, const amps_view *to, size_t b, size_t i,
+                     float *room);
 
 /* The row microkernels for a scale of softmax: the reference's for those that vectors do not handle. */
 const amps_row_ukr *amps_softmax_ukr(const amps_cpu_device *device, double scale);

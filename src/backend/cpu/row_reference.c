@@ -37,10 +37,28 @@ static void f32_to_bf16(const float *x, void *y, size_t n)
     }
 }
 
-static void add(const float *x, const float *z, float *y, size_t n)
+static anymps_dtype dtype_of(amps_row_type type)
 {
-    for (size_t j = 0; j < n; j++) {
-        y[j] = x[j] + z[j];
+    return type == AMPS_ROW_F32 ? ANYMPS_DTYPE_F32 : type == AMPS_ROW_F16 ? ANYMPS_DTYPE_F16 : ANYMPS_DTYPE_BF16;
+}
+
+/* Element j of x, of any type. */
+static double element(const amps_row *row, const void *x, size_t j)
+{
+    const anymps_dtype dtype = dtype_of(row->type);
+    return (double)amps_load_f32((const unsigned char *)x + j * anymps_dtype_bytes(dtype), dtype);
+}
+
+static void put(const amps_row *row, size_t j, double value)
+{
+    const anymps_dtype dtype = dtype_of(row->type);
+    amps_store_f32((unsigned char *)row->y + j * anymps_dtype_bytes(dtype), dtype, (float)value);
+}
+
+static void add(const amps_row *row, const void *z)
+{
+    for (size_t j = 0; j < row->n; j++) {
+        put(row, j, (double)((float)element(row, row->x, j) + (float)element(row, z, j)));
     }
 }
 
@@ -53,77 +71,76 @@ static void exponential(const float *x, float *y, size_t n)
 
 /* The row's largest scale*x. A NaN in the row poisons the sum later, so it need not be seen here; a row
    of only -inf gives -inf and then NaN, as the formula does. */
-static double row_maximum(const float *x, size_t n, double scale)
+static double row_maximum(const amps_row *row, double scale)
 {
     double maximum = -(double)INFINITY;
-    for (size_t j = 0; j < n; j++) {
-        const double value = scale * (double)x[j];
+    for (size_t j = 0; j < row->n; j++) {
+        const double value = scale * element(row, row->x, j);
         maximum = value > maximum ? value : maximum;
     }
     return maximum;
 }
 
-static double exponential_sum(const float *x, size_t n, double scale, double maximum)
+static double exponential_sum(const amps_row *row, double scale, double maximum)
 {
     double sum = 0;
-    for (size_t j = 0; j < n; j++) {
-        sum += exp(scale * (double)x[j] - maximum);
+    for (size_t j = 0; j < row->n; j++) {
+        sum += exp(scale * element(row, row->x, j) - maximum);
     }
     return sum;
 }
 
-static void softmax(const float *x, float *y, size_t n, double scale)
+static void softmax(const amps_row *row, double scale)
 {
-    const double maximum = row_maximum(x, n, scale);
-    const double sum = exponential_sum(x, n, scale, maximum);
-    for (size_t j = 0; j < n; j++) {
-        y[j] = (float)(exp(scale * (double)x[j] - maximum) / sum);
+    const double maximum = row_maximum(row, scale);
+    const double sum = exponential_sum(row, scale, maximum);
+    for (size_t j = 0; j < row->n; j++) {
+        put(row, j, exp(scale * element(row, row->x, j) - maximum) / sum);
     }
 }
 
-static void log_softmax(const float *x, float *y, size_t n, double scale)
+static void log_softmax(const amps_row *row, double scale)
 {
-    const double maximum = row_maximum(x, n, scale);
-    const double logarithm = log(exponential_sum(x, n, scale, maximum));
-    for (size_t j = 0; j < n; j++) {
-        y[j] = (float)(scale * (double)x[j] - maximum - logarithm);
+    const double maximum = row_maximum(row, scale);
+    const double logarithm = log(exponential_sum(row, scale, maximum));
+    for (size_t j = 0; j < row->n; j++) {
+        put(row, j, scale * element(row, row->x, j) - maximum - logarithm);
     }
 }
 
 /* y = (x - mean) * factor * weight + bias */
-static void normalise(const float *x, const float *weight, const float *bias, float *y, size_t n, double mean,
-                      double factor)
+static void normalise(const amps_row *row, const float *weight, const float *bias, double mean, double factor)
 {
-    for (size_t j = 0; j < n; j++) {
-        const double normalized = ((double)x[j] - mean) * factor;
+    for (size_t j = 0; j < row->n; j++) {
+        const double normalized = (element(row, row->x, j) - mean) * factor;
         const double weighted = weight != NULL ? normalized * (double)weight[j] : normalized;
-        y[j] = (float)(bias != NULL ? weighted + (double)bias[j] : weighted);
+        put(row, j, bias != NULL ? weighted + (double)bias[j] : weighted);
     }
 }
 
-static double mean_square(const float *x, size_t n, double mean)
+static double mean_square(const amps_row *row, double mean)
 {
     double sum = 0;
-    for (size_t j = 0; j < n; j++) {
-        const double difference = (double)x[j] - mean;
+    for (size_t j = 0; j < row->n; j++) {
+        const double difference = element(row, row->x, j) - mean;
         sum += difference * difference;
     }
-    return sum / (double)n;
+    return sum / (double)row->n;
 }
 
-static void rms_norm(const float *x, const float *weight, const float *bias, float *y, size_t n, double epsilon)
+static void rms_norm(const amps_row *row, const float *weight, const float *bias, double epsilon)
 {
-    normalise(x, weight, bias, y, n, 0, 1 / sqrt(mean_square(x, n, 0) + epsilon));
+    normalise(row, weight, bias, 0, 1 / sqrt(mean_square(row, 0) + epsilon));
 }
 
-static void layer_norm(const float *x, const float *weight, const float *bias, float *y, size_t n, double epsilon)
+static void layer_norm(const amps_row *row, const float *weight, const float *bias, double epsilon)
 {
     double sum = 0;
-    for (size_t j = 0; j < n; j++) {
-        sum += (double)x[j];
+    for (size_t j = 0; j < row->n; j++) {
+        sum += element(row, row->x, j);
     }
-    const double mean = sum / (double)n;
-    normalise(x, weight, bias, y, n, mean, 1 / sqrt(mean_square(x, n, mean) + epsilon));
+    const double mean = sum / (double)row->n;
+    normalise(row, weight, bias, mean, 1 / sqrt(mean_square(row, mean) + epsilon));
 }
 
 static double sigmoid(double x)
@@ -191,16 +208,29 @@ static double neuron_of(const amps_neuron_params *p, double x, double slope)
     return x;
 }
 
+static double neuron_at(const amps_neuron_params *params, double x, const float *bias, const float *prelu, size_t j)
+{
+    const double scaled = (double)params->alpha * x;
+    const double argument = bias != NULL ? scaled + (double)bias[j] : scaled;
+    return neuron_of(params, argument, prelu != NULL ? (double)prelu[j] : 0);
+}
+
 static void neuron(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu, float *y,
                    size_t n)
 {
     for (size_t j = 0; j < n; j++) {
-        const double scaled = (double)params->alpha * (double)x[j];
-        const double argument = bias != NULL ? scaled + (double)bias[j] : scaled;
-        const double slope = prelu != NULL ? (double)prelu[j] : 0;
-        y[j] = (float)neuron_of(params, argument, slope);
+        y[j] = (float)neuron_at(params, (double)x[j], bias, prelu, j);
     }
 }
+
+static void neuron_row(const amps_neuron_params *params, const amps_row *row, const float *bias, const float *prelu)
+{
+    for (size_t j = 0; j < row->n; j++) {
+        put(row, j, neuron_at(params, element(row, row->x, j), bias, prelu, j));
+    }
+}
+
+static void fence(void) {}
 
 const amps_row_ukr amps_row_ukr_reference = {
     .name = "reference",
@@ -208,11 +238,13 @@ const amps_row_ukr amps_row_ukr_reference = {
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_f16 = f32_to_f16,
     .f32_to_bf16 = f32_to_bf16,
-    .add = add,
     .exponential = exponential,
+    .add = add,
     .softmax = softmax,
     .log_softmax = log_softmax,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
+    .neuron_row = neuron_row,
     .neuron = neuron,
+    .fence = fence,
 };

@@ -13,20 +13,14 @@ static anymps_status prepare(amps_cpu_kernel *kernel)
 
 static bool scratch(const amps_cpu_device *device, const amps_record *record, size_t *bytes)
 {
-    return amps_rows_scratch(device, record, record->operands[1].columns, bytes);
+    return amps_rows_scratch(device, record->operands[1].columns, bytes);
 }
 
-static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
+static void run_row(const amps_rows *rows, size_t b, size_t i, float *room)
 {
     const anymps_softmax_desc *const desc = rows->record->desc;
-    const amps_view *const source = &rows->record->operands[0];
-    const amps_view *const result = &rows->record->operands[1];
-    const amps_row_ukr *const ukr = rows->device->rows;
-    void *const to = amps_view_row(result, b, i);
-    const float *const x = amps_row_read(ukr, amps_view_row(source, b, i), source->dtype, buffers, rows->columns);
-    float *const y = amps_row_target(to, result->dtype, buffers);
-    amps_softmax_ukr(rows->device, desc->scale)->log_softmax(x, y, rows->columns, desc->scale);
-    amps_row_write(ukr, y, to, result->dtype, rows->columns);
+    const amps_row row = amps_row_of(rows, &rows->record->operands[0], rows->result, b, i, room);
+    amps_softmax_ukr(rows->device, desc->scale)->log_softmax(&row, desc->scale);
 }
 
 static void run(const amps_cpu_device *device, const amps_record *record, void *room)

@@ -106,7 +106,17 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
            amps_add(*bytes, amps_max(inner, amps_max(base, outer)), bytes);
 }
 
-/* One row of the wide sum from or to the result. */
+static void read_row(const amps_row_ukr *ukr, const void *at, anymps_dtype dtype, float *row, size_t n)
+{
+    (dtype == ANYMPS_DTYPE_F16 ? ukr->f16_to_f32 : ukr->bf16_to_f32)(at, row, n);
+}
+
+static void write_row(const amps_row_ukr *ukr, const float *row, void *at, anymps_dtype dtype, size_t n)
+{
+    (dtype == ANYMPS_DTYPE_F16 ? ukr->f32_to_f16 : ukr->f32_to_bf16)(row, at, n);
+}
+
+/* One row of the wide sum from or to the result, which is not f32. */
 static void load_row(void *context, size_t task, size_t thread)
 {
     (void)thread;
@@ -114,8 +124,7 @@ static void load_row(void *context, size_t task, size_t thread)
     const size_t b = task / self->result->rows;
     const size_t i = task % self->result->rows;
     float *const row = (float *)(void *)self->base.c + task * self->result->columns;
-    (void)amps_row_read(self->device->rows, amps_view_row(self->result, b, i), self->result->dtype, row,
-                        self->result->columns);
+    read_row(self->device->rows, amps_view_row(self->result, b, i), self->result->dtype, row, self->result->columns);
 }
 
 static void store_row(void *context, size_t task, size_t thread)
@@ -125,8 +134,7 @@ static void store_row(void *context, size_t task, size_t thread)
     const size_t b = task / self->result->rows;
     const size_t i = task % self->result->rows;
     const float *const row = (const float *)(const void *)self->base.c + task * self->result->columns;
-    amps_row_write(self->device->rows, row, amps_view_row(self->result, b, i), self->result->dtype,
-                   self->result->columns);
+    write_row(self->device->rows, row, amps_view_row(self->result, b, i), self->result->dtype, self->result->columns);
 }
 
 static void run(const amps_cpu_device *device, const amps_record *record, void *room)

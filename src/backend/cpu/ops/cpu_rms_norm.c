@@ -5,9 +5,9 @@
  */
 #include "backend/cpu/cpu_norm.h"
 
-static void run_row(const amps_rows *rows, size_t b, size_t i, float *buffers)
+static void run_row(const amps_rows *rows, size_t b, size_t i, float *room)
 {
-    amps_cpu_norm_row(rows, b, i, buffers, rows->device->rows->rms_norm);
+    amps_cpu_norm_row(rows, b, i, room, rows->device->rows->rms_norm);
 }
 
 static void run(const amps_cpu_device *device, const amps_record *record, void *room)

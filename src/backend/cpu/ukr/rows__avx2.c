@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #define VF __m256
+#define VH __m128i
 #define VW 8
 #define ISA_NAME "avx2"
 #define ROWS_TABLE amps_row_ukr_avx2
@@ -15,6 +16,7 @@
 static inline VF v_set(float x) { return _mm256_set1_ps(x); }
 static inline VF v_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void v_store(float *p, VF v) { _mm256_storeu_ps(p, v); }
+static inline void v_stream(float *p, VF v) { _mm256_stream_ps(p, v); }
 static inline __m256i first(size_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -57,36 +59,46 @@ static inline VF v_scale(VF p, VF n)
 }
 static inline VF v_mul_error(VF a, VF b, VF p) { return _mm256_fmsub_ps(a, b, p); }
 
-static void f16_to_f32(const void *x, float *y, size_t n)
+static inline float fold_add_4(__m128 v)
 {
-    const unsigned char *const from = x;
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
-        v_store(y + j, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from + 2 * j))));
-    }
-    if (j < n) {
-        uint16_t rest[8] = {0};
-        __builtin_memcpy(rest, from + 2 * j, 2 * (n - j));
-        v_store_part(y + j, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)rest)), n - j);
-    }
+    const __m128 pair = _mm_add_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
 }
-
-static void f32_to_f16(const float *x, void *y, size_t n)
+static inline float fold_max_4(__m128 v)
 {
-    unsigned char *const to = y;
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
-        _mm_storeu_si128((__m128i *)(void *)(to + 2 * j),
-                         _mm256_cvtps_ph(v_load(x + j), _MM_FROUND_TO_NEAREST_INT));
-    }
-    if (j < n) {
-        uint16_t rest[8];
-        const VF v = v_load_part(x + j, n - j, 0.0f);
-        _mm_storeu_si128((__m128i *)(void *)rest, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-        __builtin_memcpy(to + 2 * j, rest, 2 * (n - j));
-    }
+    const __m128 pair = _mm_max_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_max_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
+}
+static inline float fold_add_8(__m256 v)
+{
+    return fold_add_4(_mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+}
+static inline float fold_max_8(__m256 v)
+{
+    return fold_max_4(_mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+}
+static inline float v_fold_add(VF v) { return fold_add_8(v); }
+static inline float v_fold_max(VF v) { return fold_max_8(v); }
+static inline VF v_reciprocal(VF x) { return _mm256_div_ps(_mm256_set1_ps(1.0f), x); }
+static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+static inline void v_fence(void) { _mm_sfence(); }
+
+static inline VH h_load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+static inline void h_store(void *p, VH h) { _mm_storeu_si128((__m128i *)p, h); }
+static inline void h_stream(void *p, VH h) { _mm_stream_si128((__m128i *)p, h); }
+static inline VF v_of_f16(VH h) { return _mm256_cvtph_ps(h); }
+static inline VF v_of_bf16(VH h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+static inline VH v_to_f16(VF v) { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
+static inline VH v_to_bf16(VF v)
+{
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i even = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), even);
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+    const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan);
+    const __m256i high = _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
 }
 
 #include "backend/cpu/ukr/rows_template.h"
-
-#include "backend/cpu/ukr/rows_table.h"

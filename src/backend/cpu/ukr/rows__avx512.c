@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #define VF __m512
+#define VH __m256i
 #define VW 16
 #define ISA_NAME "avx512"
 #define ROWS_TABLE amps_row_ukr_avx512
@@ -15,6 +16,7 @@
 static inline VF v_set(float x) { return _mm512_set1_ps(x); }
 static inline VF v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, VF v) { _mm512_storeu_ps(p, v); }
+static inline void v_stream(float *p, VF v) { _mm512_stream_ps(p, v); }
 static inline __mmask16 first(size_t n) { return (__mmask16)((1u << n) - 1u); }
 static inline VF v_load_part(const float *p, size_t n, float fill)
 {
@@ -42,36 +44,60 @@ static inline VF v_sign(VF magnitude, VF x)
 static inline VF v_scale(VF p, VF n) { return _mm512_scalef_ps(p, n); }
 static inline VF v_mul_error(VF a, VF b, VF p) { return _mm512_fmsub_ps(a, b, p); }
 
+static inline float fold_add_4(__m128 v)
+{
+    const __m128 pair = _mm_add_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
+}
+static inline float fold_max_4(__m128 v)
+{
+    const __m128 pair = _mm_max_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_max_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
+}
+static inline float fold_add_8(__m256 v)
+{
+    return fold_add_4(_mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+}
+static inline float fold_max_8(__m256 v)
+{
+    return fold_max_4(_mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+}
+static inline float v_fold_add(VF v)
+{
+    return fold_add_8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+}
+static inline float v_fold_max(VF v)
+{
+    return fold_max_8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+}
+/* Newton's step on an estimate of 14 bits. */
+static inline VF v_reciprocal(VF x)
+{
+    const VF r = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.0f)), r);
+}
+static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+static inline void v_fence(void) { _mm_sfence(); }
+
+static inline VH h_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void h_store(void *p, VH h) { _mm256_storeu_si256((__m256i *)p, h); }
+static inline void h_stream(void *p, VH h) { _mm256_stream_si256((__m256i *)p, h); }
+static inline VF v_of_f16(VH h) { return _mm512_cvtph_ps(h); }
+static inline VF v_of_bf16(VH h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
 /* The masked form: GCC 12 defines the plain one, without optimization, as a macro that -Wconversion objects to. */
-static inline __m256i to_f16(VF v)
+static inline VH v_to_f16(VF v)
 {
     return _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-
-static void f16_to_f32(const void *x, float *y, size_t n)
+/* By integers, since the instruction for it (AVX512-BF16) takes subnormals for 0. */
+static inline VH v_to_bf16(VF v)
 {
-    const unsigned char *const from = x;
-    size_t j = 0;
-    for (; j + 16 <= n; j += 16) {
-        v_store(y + j, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from + 2 * j))));
-    }
-    if (j < n) {
-        v_store_part(y + j, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n - j), from + 2 * j)), n - j);
-    }
-}
-
-static void f32_to_f16(const float *x, void *y, size_t n)
-{
-    unsigned char *const to = y;
-    size_t j = 0;
-    for (; j + 16 <= n; j += 16) {
-        _mm256_storeu_si256((__m256i *)(void *)(to + 2 * j), to_f16(v_load(x + j)));
-    }
-    if (j < n) {
-        _mm256_mask_storeu_epi16(to + 2 * j, first(n - j), to_f16(v_load_part(x + j, n - j, 0.0f)));
-    }
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    const __mmask16 nan = _mm512_cmpunord_ps_mask(v, v);
+    const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(quiet, 16));
 }
 
 #include "backend/cpu/ukr/rows_template.h"
-
-#include "backend/cpu/ukr/rows_table.h"

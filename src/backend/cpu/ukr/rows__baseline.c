@@ -11,6 +11,7 @@
 #include <emmintrin.h>
 
 #define VF __m128
+#define VH __m128i
 #define VW 4
 #define ISA_NAME "baseline"
 #define ROWS_TABLE amps_row_ukr_baseline
@@ -18,21 +19,18 @@
 static inline VF v_set(float x) { return _mm_set1_ps(x); }
 static inline VF v_load(const float *p) { return _mm_loadu_ps(p); }
 static inline void v_store(float *p, VF v) { _mm_storeu_ps(p, v); }
+static inline void v_stream(float *p, VF v) { _mm_stream_ps(p, v); }
 static inline VF v_load_part(const float *p, size_t n, float fill)
 {
     float lane[VW] = {fill, fill, fill, fill};
-    for (size_t i = 0; i < n; i++) {
-        lane[i] = p[i];
-    }
+    __builtin_memcpy(lane, p, n * sizeof *lane);
     return v_load(lane);
 }
 static inline void v_store_part(float *p, VF v, size_t n)
 {
     float lane[VW];
     v_store(lane, v);
-    for (size_t i = 0; i < n; i++) {
-        p[i] = lane[i];
-    }
+    __builtin_memcpy(p, lane, n * sizeof *lane);
 }
 static inline VF v_add(VF a, VF b) { return _mm_add_ps(a, b); }
 static inline VF v_sub(VF a, VF b) { return _mm_sub_ps(a, b); }
@@ -85,7 +83,21 @@ static inline VF v_mul_error(VF a, VF b, VF p)
     return v_lt(largest, _mm_set1_ps(0x1p100f), error, _mm_setzero_ps());
 }
 
-#include "backend/cpu/ukr/rows_template.h"
+static inline float fold_add_4(__m128 v)
+{
+    const __m128 pair = _mm_add_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
+}
+static inline float fold_max_4(__m128 v)
+{
+    const __m128 pair = _mm_max_ps(v, _mm_movehl_ps(v, v));
+    return _mm_cvtss_f32(_mm_max_ss(pair, _mm_shuffle_ps(pair, pair, 1)));
+}
+static inline float v_fold_add(VF v) { return fold_add_4(v); }
+static inline float v_fold_max(VF v) { return fold_max_4(v); }
+static inline VF v_reciprocal(VF x) { return _mm_div_ps(_mm_set1_ps(1.0f), x); }
+static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+static inline void v_fence(void) { _mm_sfence(); }
 
 static inline __m128i choose(__m128i mask, __m128i yes, __m128i no)
 {
@@ -130,58 +142,29 @@ static inline __m128i narrow(VF v)
     return _mm_or_si128(sign, choose(is_beyond, beyond, finite));
 }
 
-static inline void widen_eight(const void *x, float *y)
-{
-    const __m128i half = _mm_loadu_si128((const __m128i *)x);
-    v_store(y, widen(_mm_unpacklo_epi16(half, _mm_setzero_si128())));
-    v_store(y + 4, widen(_mm_unpackhi_epi16(half, _mm_setzero_si128())));
-}
-
-static void f16_to_f32(const void *x, float *y, size_t n)
-{
-    const unsigned char *const from = x;
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
-        widen_eight(from + 2 * j, y + j);
-    }
-    if (j < n) {
-        uint16_t eight[8] = {0};
-        float wide[8];
-        __builtin_memcpy(eight, from + 2 * j, 2 * (n - j));
-        widen_eight(eight, wide);
-        __builtin_memcpy(y + j, wide, sizeof(float) * (n - j));
-    }
-}
-
+/* Four 16-bit elements are the lower half of a register. */
+static inline VH h_load(const void *p) { return _mm_loadl_epi64((const __m128i *)p); }
+static inline void h_store(void *p, VH h) { _mm_storel_epi64((__m128i *)p, h); }
+static inline void h_stream(void *p, VH h) { h_store(p, h); }
+static inline VF v_of_f16(VH h) { return widen(_mm_unpacklo_epi16(h, _mm_setzero_si128())); }
+static inline VF v_of_bf16(VH h) { return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), h)); }
 /* The pack saturates signed numbers, so each half is first spread from its sign bit. */
-static inline __m128i spread(__m128i half)
+static inline VH pack(__m128i half)
 {
-    return _mm_srai_epi32(_mm_slli_epi32(half, 16), 16);
+    const __m128i spread = _mm_srai_epi32(_mm_slli_epi32(half, 16), 16);
+    return _mm_packs_epi32(spread, spread);
+}
+static inline VH v_to_f16(VF v) { return pack(narrow(v)); }
+static inline VH v_to_bf16(VF v)
+{
+    const __m128i bits = _mm_castps_si128(v);
+    const __m128i even = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
+    const __m128i rounded = _mm_add_epi32(_mm_add_epi32(bits, _mm_set1_epi32(0x7fff)), even);
+    const __m128i quiet = _mm_or_si128(bits, _mm_set1_epi32(0x400000));
+    return pack(_mm_srli_epi32(choose(_mm_castps_si128(_mm_cmpunord_ps(v, v)), quiet, rounded), 16));
 }
 
-static inline void narrow_eight(const float *x, void *y)
-{
-    const __m128i half = _mm_packs_epi32(spread(narrow(v_load(x))), spread(narrow(v_load(x + 4))));
-    _mm_storeu_si128((__m128i *)y, half);
-}
-
-static void f32_to_f16(const float *x, void *y, size_t n)
-{
-    unsigned char *const to = y;
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
-        narrow_eight(x + j, to + 2 * j);
-    }
-    if (j < n) {
-        float wide[8] = {0};
-        uint16_t eight[8];
-        __builtin_memcpy(wide, x + j, sizeof(float) * (n - j));
-        narrow_eight(wide, eight);
-        __builtin_memcpy(to + 2 * j, eight, 2 * (n - j));
-    }
-}
-
-#include "backend/cpu/ukr/rows_table.h"
+#include "backend/cpu/ukr/rows_template.h"
 
 #else
 typedef int amps_rows_baseline_is_x86_only; /* elsewhere the baseline is row_reference.c */

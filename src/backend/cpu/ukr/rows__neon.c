@@ -8,6 +8,7 @@
 #include <arm_neon.h>
 
 #define VF float32x4_t
+#define VH uint16x4_t
 #define VW 4
 #define ISA_NAME "neon"
 #define ROWS_TABLE amps_row_ukr_neon
@@ -15,21 +16,19 @@
 static inline VF v_set(float x) { return vdupq_n_f32(x); }
 static inline VF v_load(const float *p) { return vld1q_f32(p); }
 static inline void v_store(float *p, VF v) { vst1q_f32(p, v); }
+/* Stores past the caches have no intrinsic. */
+static inline void v_stream(float *p, VF v) { vst1q_f32(p, v); }
 static inline VF v_load_part(const float *p, size_t n, float fill)
 {
     float lane[VW] = {fill, fill, fill, fill};
-    for (size_t i = 0; i < n; i++) {
-        lane[i] = p[i];
-    }
+    __builtin_memcpy(lane, p, n * sizeof *lane);
     return v_load(lane);
 }
 static inline void v_store_part(float *p, VF v, size_t n)
 {
     float lane[VW];
     v_store(lane, v);
-    for (size_t i = 0; i < n; i++) {
-        p[i] = lane[i];
-    }
+    __builtin_memcpy(p, lane, n * sizeof *lane);
 }
 static inline VF v_add(VF a, VF b) { return vaddq_f32(a, b); }
 static inline VF v_sub(VF a, VF b) { return vsubq_f32(a, b); }
@@ -57,34 +56,36 @@ static inline VF v_scale(VF p, VF n)
 }
 static inline VF v_mul_error(VF a, VF b, VF p) { return vfmaq_f32(vnegq_f32(p), a, b); }
 
-static void f16_to_f32(const void *x, float *y, size_t n)
+static inline float v_fold_add(VF v)
 {
-    const unsigned char *const from = x;
-    for (size_t j = 0; j < n; j += 4) {
-        const size_t count = n - j < 4 ? n - j : 4;
-        uint16_t four[4] = {0};
-        __builtin_memcpy(four, from + 2 * j, 2 * count);
-        const VF v = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(four)));
-        if (count == 4) {
-            v_store(y + j, v);
-        } else {
-            v_store_part(y + j, v, count);
-        }
-    }
+    const float32x2_t pair = vadd_f32(vget_low_f32(v), vget_high_f32(v));
+    return vget_lane_f32(pair, 0) + vget_lane_f32(pair, 1);
 }
-
-static void f32_to_f16(const float *x, void *y, size_t n)
+static inline float v_fold_max(VF v)
 {
-    unsigned char *const to = y;
-    for (size_t j = 0; j < n; j += 4) {
-        const size_t count = n - j < 4 ? n - j : 4;
-        uint16_t four[4];
-        const VF v = count == 4 ? v_load(x + j) : v_load_part(x + j, count, 0.0f);
-        vst1_u16(four, vreinterpret_u16_f16(vcvt_f16_f32(v)));
-        __builtin_memcpy(to + 2 * j, four, 2 * count);
-    }
+    const float32x2_t pair = vmax_f32(vget_low_f32(v), vget_high_f32(v));
+    const float a = vget_lane_f32(pair, 0);
+    const float b = vget_lane_f32(pair, 1);
+    return a > b ? a : b;
+}
+static inline VF v_reciprocal(VF x) { return vdivq_f32(vdupq_n_f32(1.0f), x); }
+static inline void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
+static inline void v_fence(void) {}
+
+/* Through bytes, since 16-bit elements may lie anywhere. */
+static inline VH h_load(const void *p) { return vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)); }
+static inline void h_store(void *p, VH h) { vst1_u8((uint8_t *)p, vreinterpret_u8_u16(h)); }
+static inline void h_stream(void *p, VH h) { h_store(p, h); }
+static inline VF v_of_f16(VH h) { return vcvt_f32_f16(vreinterpret_f16_u16(h)); }
+static inline VF v_of_bf16(VH h) { return vreinterpretq_f32_u32(vshll_n_u16(h, 16)); }
+static inline VH v_to_f16(VF v) { return vreinterpret_u16_f16(vcvt_f16_f32(v)); }
+static inline VH v_to_bf16(VF v)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(v);
+    const uint32x4_t even = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), even);
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16);
 }
 
 #include "backend/cpu/ukr/rows_template.h"
-
-#include "backend/cpu/ukr/rows_table.h"

@@ -7,6 +7,7 @@
 #ifndef AMPS_UKR_H
 #define AMPS_UKR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,10 +40,23 @@ typedef struct amps_neuron_params {
     float alpha; /* the source's factor */
 } amps_neuron_params;
 
+typedef enum amps_row_type { AMPS_ROW_F32, AMPS_ROW_F16, AMPS_ROW_BF16 } amps_row_type;
+
+/* One row of an operation: n elements at x to n elements of the same type at y, at any addresses. */
+typedef struct amps_row {
+    const void *x;
+    void *y; /* may be x */
+    size_t n;
+    amps_row_type type;
+    bool stream;      /* y leaves the caches: it is not x and lies at a multiple of an element */
+    float *room;      /* n floats, for softmax of a 16-bit type or with `stream` */
+    const void *next; /* the x of the row that comes next, to be fetched meanwhile, or NULL */
+} amps_row;
+
 /*
- * The row microkernels of one instruction set. Rows are f32 at addresses that suit f32, those of 16-bit
- * types lie anywhere; y may be x. Every one handles any n ≥ 0, and an element's result depends on the row
- * alone, not on where it lies.
+ * The row microkernels of one instruction set. Arrays of f32 lie at addresses that suit f32, those of 16-bit
+ * types and the rows of an amps_row lie anywhere. Every one handles any n ≥ 0, and an element's result depends on
+ * the row alone, not on where it lies, nor on `stream` and `next`.
  */
 typedef struct amps_row_ukr {
     const char *name; /* "avx512": the suffix of its file */
@@ -56,22 +70,26 @@ typedef struct amps_row_ukr {
     /* y = exp(x): for the test of the exponential that softmax and the neurons share */
     void (*exponential)(const float *x, float *y, size_t n);
 
-    /* y = x + z */
-    void (*add)(const float *x, const float *z, float *y, size_t n);
+    /* y = x + z, rounded to the row's type */
+    void (*add)(const amps_row *row, const void *z);
 
-    /* One row, |scale| in [2^-60, 2^60] (the reference: any); bounds in kernels.h. */
-    void (*softmax)(const float *x, float *y, size_t n, double scale);
-    void (*log_softmax)(const float *x, float *y, size_t n, double scale);
+    /* |scale| in [2^-60, 2^60] (the reference: any); bounds in kernels.h. */
+    void (*softmax)(const amps_row *row, double scale);
+    void (*log_softmax)(const amps_row *row, double scale);
 
     /* weight and bias: n values or NULL. */
-    void (*rms_norm)(const float *x, const float *weight, const float *bias, float *y, size_t n,
-                     double epsilon);
-    void (*layer_norm)(const float *x, const float *weight, const float *bias, float *y, size_t n,
-                       double epsilon);
+    void (*rms_norm)(const amps_row *row, const float *weight, const float *bias, double epsilon);
+    void (*layer_norm)(const amps_row *row, const float *weight, const float *bias, double epsilon);
 
     /* y = f(alpha*x + bias); bias: n values or NULL; prelu: n values for PRELU, else NULL. */
-    void (*neuron)(const amps_neuron_params *params, const float *x, const float *bias,
-                   const float *prelu, float *y, size_t n);
+    void (*neuron_row)(const amps_neuron_params *params, const amps_row *row, const float *bias, const float *prelu);
+
+    /* The same of f32, for the last store of a product; y may be x. */
+    void (*neuron)(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu, float *y,
+                   size_t n);
+
+    /* After rows with `stream`, before another thread may look at them. */
+    void (*fence)(void);
 } amps_row_ukr;
 
 /* Plain loops over libm in double (row_reference.c). */
