@@ -89,17 +89,16 @@ typedef struct product_types {
 } product_types;
 
 static const product_types types[] = {
-    {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},   {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
-    {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32},   {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
-    {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32},  {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F32},
-    {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F16},    {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
-    {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
+    {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},   {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},  {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F32},
+    {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16}, {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F32},
+    {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_F16},    {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},   {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
 };
 
 /* rows, columns, interior of each size class: one element, skinny either way, odd, tiles ± 1, few tiles with a long sum. */
-static const size_t shapes[][3] = {{1, 1, 1},      {1, 512, 512},   {512, 1, 512}, {8, 640, 512},   {16, 512, 96},
-                                   {17, 33, 5},    {64, 64, 64},    {65, 127, 31}, {128, 128, 128}, {64, 512, 8},
-                                   {128, 64, 4096}, {256, 256, 256}, {300, 200, 100}, {512, 1024, 128}, {1024, 1024, 64}};
+static const size_t shapes[][3] = {{1, 1, 1},       {1, 512, 512},    {512, 1, 512},   {8, 640, 512},
+                                   {16, 512, 96},   {17, 33, 5},      {64, 64, 64},    {65, 127, 31},
+                                   {128, 128, 128}, {64, 512, 8},     {128, 64, 4096}, {256, 256, 256},
+                                   {300, 200, 100}, {512, 1024, 128}, {1024, 1024, 64}};
 
 /* Form bits: 1, 2 transposed operands; 4 unaligned rows; 8 alpha and beta; 16 a batch; 32 reduced precision. */
 static anymps_status product(operands *self, product_types t, const size_t *shape, unsigned form)
@@ -112,10 +111,10 @@ static anymps_status product(operands *self, product_types t, const size_t *shap
     desc.alpha = (form & 8) != 0 ? 0.5 : 1.0;
     desc.beta = (form & 8) != 0 ? 2.0 : 0.0;
     desc.options = (form & 32) != 0 ? ANYMPS_ALLOW_REDUCED_PRECISION : 0;
-    anymps_matrix *const left = matrix(self, batch, desc.transpose_left ? k : m, desc.transpose_left ? m : k, t.operand,
-                                       odd, odd);
-    anymps_matrix *const right = matrix(self, 1, desc.transpose_right ? n : k, desc.transpose_right ? k : n, t.operand,
-                                        odd, odd);
+    anymps_matrix *const left =
+        matrix(self, batch, desc.transpose_left ? k : m, desc.transpose_left ? m : k, t.operand, odd, odd);
+    anymps_matrix *const right =
+        matrix(self, 1, desc.transpose_right ? n : k, desc.transpose_right ? k : n, t.operand, odd, odd);
     anymps_matrix *const result = matrix(self, batch, m, n, t.result, 0, 0);
     return RUN(*self, anymps_matmul(&desc, left, right, result));
 }
@@ -137,7 +136,8 @@ static anymps_status times_vector(operands *self, product_types t, size_t rows, 
 {
     anymps_matrix_vector_desc desc = ANYMPS_MATRIX_VECTOR_DESC_INIT;
     desc.transpose = transpose;
-    anymps_matrix *const left = matrix(self, 1, transpose ? columns : rows, transpose ? rows : columns, t.operand, 0, 0);
+    anymps_matrix *const left =
+        matrix(self, 1, transpose ? columns : rows, transpose ? rows : columns, t.operand, 0, 0);
     anymps_vector *const right = vector(self, 1, columns, t.operand);
     anymps_vector *const result = vector(self, 1, rows, t.result);
     return RUN(*self, anymps_matrix_vector(&desc, left, right, result));
@@ -149,7 +149,8 @@ static void check_vectors(operands *self)
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
         for (size_t s = 0; s < 2 * (sizeof sizes / sizeof sizes[0]); s++) {
             const size_t *const size = sizes[s / 2];
-            expect_work(times_vector(self, types[t], size[0], size[1], s % 2 != 0), "matrix_vector", size[0], size[1], 1);
+            expect_work(times_vector(self, types[t], size[0], size[1], s % 2 != 0), "matrix_vector", size[0], size[1],
+                        1);
             drop(self);
         }
     }
@@ -164,7 +165,8 @@ static anymps_status layer(operands *self, anymps_dtype dtype, const size_t *sha
     desc.transpose_weights = shape[0] % 2 == 0;
     const bool across = desc.transpose_weights, prelu = neuron == ANYMPS_NEURON_PRELU;
     anymps_matrix *const source = matrix(self, 1, shape[0], shape[2], dtype, 0, 0);
-    anymps_matrix *const weights = matrix(self, 1, across ? shape[1] : shape[2], across ? shape[2] : shape[1], dtype, 0, 0);
+    anymps_matrix *const weights =
+        matrix(self, 1, across ? shape[1] : shape[2], across ? shape[2] : shape[1], dtype, 0, 0);
     anymps_vector *const bias = vector(self, 1, shape[1], dtype);
     anymps_vector *const slopes = prelu ? vector(self, 1, shape[1], dtype) : NULL;
     anymps_matrix *const result = matrix(self, 1, shape[0], shape[1], dtype, 0, 0);
@@ -176,7 +178,8 @@ static void check_layers(operands *self)
     static const anymps_neuron_type neurons[] = {ANYMPS_NEURON_NONE, ANYMPS_NEURON_GELU, ANYMPS_NEURON_PRELU};
     for (size_t i = 0; i < 9 * (sizeof shapes / sizeof shapes[0]); i++) {
         const size_t *const shape = shapes[i / 9];
-        expect_work(layer(self, floats[i % 3], shape, neurons[i / 3 % 3]), "fully_connected", shape[0], shape[1], shape[2]);
+        expect_work(layer(self, floats[i % 3], shape, neurons[i / 3 % 3]), "fully_connected", shape[0], shape[1],
+                    shape[2]);
         drop(self);
     }
 }
@@ -191,21 +194,22 @@ static anymps_status adapter(operands *self, anymps_dtype dtype, const size_t *s
     const size_t rows = size[0], width = size[1], rank = size[2], odd = (form & 4) != 0 ? anymps_dtype_bytes(dtype) : 0;
     anymps_matrix *const source = matrix(self, 1, rows, width, dtype, odd, odd);
     anymps_matrix *const weights = (form & 8) != 0 ? matrix(self, 1, width, width, dtype, odd, odd) : NULL;
-    anymps_matrix *const down = matrix(self, 1, desc.transpose_down ? rank : width, desc.transpose_down ? width : rank,
-                                       dtype, odd, odd);
-    anymps_matrix *const up = matrix(self, 1, desc.transpose_up ? width : rank, desc.transpose_up ? rank : width, dtype,
-                                     odd, odd);
+    anymps_matrix *const down =
+        matrix(self, 1, desc.transpose_down ? rank : width, desc.transpose_down ? width : rank, dtype, odd, odd);
+    anymps_matrix *const up =
+        matrix(self, 1, desc.transpose_up ? width : rank, desc.transpose_up ? rank : width, dtype, odd, odd);
     anymps_matrix *const result = matrix(self, 1, rows, width, dtype, odd, odd);
     return RUN(*self, anymps_lora(&desc, source, weights, down, up, result));
 }
 
 static void check_adapters(operands *self)
 {
-    static const size_t sizes[][3] = {{1, 1, 1},     {64, 512, 8}, {64, 2048, 8}, {64, 1024, 16},
-                                      {33, 100, 7},  {64, 512, 64}, {128, 768, 256}, {300, 260, 300}};
+    static const size_t sizes[][3] = {{1, 1, 1},    {64, 512, 8},  {64, 2048, 8},   {64, 1024, 16},
+                                      {33, 100, 7}, {64, 512, 64}, {128, 768, 256}, {300, 260, 300}};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (unsigned form = 0; form < 48; form++) {
-            expect_work(adapter(self, floats[form % 3], sizes[s], form / 3), "lora", sizes[s][0], sizes[s][1], sizes[s][2]);
+            expect_work(adapter(self, floats[form % 3], sizes[s], form / 3), "lora", sizes[s][0], sizes[s][1],
+                        sizes[s][2]);
             drop(self);
         }
     }
@@ -243,12 +247,13 @@ static void check_rows(operands *self)
 {
     static const char *const names[] = {"softmax", "log_softmax", "rms_norm", "layer_norm", "neuron"};
     /* Row lengths of every form: a few lanes, a warp, a block's registers, shared memory, a cluster, several passes. */
-    static const size_t sizes[][2] = {{1, 1},      {3, 31},     {128, 1024},  {7, 1000},  {2, 8192},
-                                      {3, 32768},  {2, 50000},  {1, 131072},  {1, 300001}, {2000, 16}};
+    static const size_t sizes[][2] = {{1, 1},     {3, 31},    {128, 1024}, {7, 1000},   {2, 8192},
+                                      {3, 32768}, {2, 50000}, {1, 131072}, {1, 300001}, {2000, 16}};
     for (int op = 0; op < ROW_OPERATORS; op++) {
         for (size_t i = 0; i < 24 * (sizeof sizes / sizeof sizes[0]); i++) {
             const size_t *const size = sizes[i / 24];
-            expect_work(row(self, (enum row_operator)op, floats[i % 3], size, i / 3 % 8), names[op], size[0], size[1], 1);
+            expect_work(row(self, (enum row_operator)op, floats[i % 3], size, i / 3 % 8), names[op], size[0], size[1],
+                        1);
             drop(self);
         }
     }
@@ -259,7 +264,8 @@ static void check_rows(operands *self)
 /* One case of each operator, on a device of its own; the first status that is not OK. */
 static anymps_status tour(void)
 {
-    static const size_t large[3] = {256, 512, 128}, skinny[3] = {8, 512, 256}, low_rank[3] = {64, 512, 64}, rows[2] = {4, 50000};
+    static const size_t large[3] = {256, 512, 128}, skinny[3] = {8, 512, 256}, low_rank[3] = {64, 512, 64},
+                        rows[2] = {4, 50000};
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     operands self = {0};
     desc.id = "cuda:0";

@@ -4,12 +4,19 @@
 set(ANYMPS_CUDA_GENCODE
   -gencode=arch=compute_80,code=[sm_80,compute_80] -gencode=arch=compute_90a,code=sm_90a
   CACHE STRING "What the CUDA kernels are compiled for (nvcc -gencode options)")
+option(ANYMPS_CUDA_KERNELS
+  "Compile the CUDA kernels. OFF embeds their names alone: for tests of the host side, on a fake driver only" ON)
 set(anymps_fatbins)
 anymps_read_list(${ANYMPS_BACKEND_DIR}/kernels/modules.def AMPS_CUDA_MODULE anymps_cuda_modules)
 file(GLOB anymps_cuda_headers CONFIGURE_DEPENDS ${ANYMPS_BACKEND_DIR}/kernels/*.h ${ANYMPS_BACKEND_DIR}/kernels/*.cuh)
 foreach(module IN LISTS anymps_cuda_modules)
   set(fatbin ${PROJECT_BINARY_DIR}/generated/cuda/${module}.fatbin)
   anymps_require_file(${ANYMPS_BACKEND_DIR}/kernels/${module}.cu "kernels/modules.def lists ${module}")
+  if(NOT ANYMPS_CUDA_KERNELS)
+    file(CONFIGURE OUTPUT ${fatbin} CONTENT "anymps: ${module} was left out" @ONLY)
+    list(APPEND anymps_fatbins ${fatbin})
+    continue()
+  endif()
   add_custom_command(OUTPUT ${fatbin}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/generated/cuda
     COMMAND ${ANYMPS_NVCC} -std=c++17 -O3 --fatbin ${ANYMPS_CUDA_GENCODE} -I${ANYMPS_BACKEND_DIR}/kernels
