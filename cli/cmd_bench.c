@@ -288,6 +288,7 @@ static bool draw(bench_run *run)
         chart.series[chart.series_count++] = peer_name(run->others.list[p]);
     }
     for (size_t i = 0; i < run->result_count; i++) {
+        chart.peak_cache_gb_per_s = fmax(chart.peak_cache_gb_per_s, peaks_copy(&run->roof, run->results[i].bytes));
         fill_point(run, i, run->results[i].p50, 0, &points[chart.point_count++]);
         for (size_t p = 0; p + 1 < chart.series_count; p++) {
             if (run->results[i].peer[p] > 0) {

@@ -8,6 +8,7 @@
 #include "roofline.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,24 +102,34 @@ static void put_grid(FILE *f, const axes *a)
     put_text(f, LEFT - 45, TOP - 14, "", "GFLOP/s");
 }
 
-/* The sloped roof from the left edge (or the lower) to the ridge, then the flat one. */
+/* A sloped roof from the left edge (or the lower) to its ridge, then the flat one. */
+static void put_slope(FILE *f, const roofline *chart, const axes *a, double gb_per_s, const char *style)
+{
+    double from = fmax(pow(10, a->x_low), pow(10, a->y_low) / gb_per_s);
+    double to = fmin(chart->peak_gflops / gb_per_s, pow(10, a->x_high));
+    if (from < to) {
+        put_line(f, x_of(a, from), y_of(a, from * gb_per_s), x_of(a, to), y_of(a, to * gb_per_s), style);
+    }
+}
+
 static void put_roof(FILE *f, const roofline *chart, const axes *a)
 {
     const char *roof = "stroke=\"#444444\" stroke-width=\"2\"";
-    double ridge = chart->peak_gflops / chart->peak_gb_per_s;
-    double from = fmax(pow(10, a->x_low), pow(10, a->y_low) / chart->peak_gb_per_s);
-    double to = fmin(ridge, pow(10, a->x_high));
-    char text[96];
-    if (from < to) {
-        put_line(f, x_of(a, from), y_of(a, from * chart->peak_gb_per_s), x_of(a, to),
-                 y_of(a, to * chart->peak_gb_per_s), roof);
+    const char *dashed = "stroke=\"#444444\" stroke-width=\"1.5\" stroke-dasharray=\"6 4\"";
+    bool cached = chart->peak_cache_gb_per_s > chart->peak_gb_per_s;
+    double ridge = chart->peak_gflops / (cached ? chart->peak_cache_gb_per_s : chart->peak_gb_per_s);
+    double begin = fmax(ridge, pow(10, a->x_low));
+    char text[128], inside[48] = "";
+    put_slope(f, chart, a, chart->peak_gb_per_s, roof);
+    if (cached) {
+        put_slope(f, chart, a, chart->peak_cache_gb_per_s, dashed);
+        snprintf(inside, sizeof inside, ", in cache (dashed) %.3g GB/s", chart->peak_cache_gb_per_s);
     }
-    if (ridge < pow(10, a->x_high)) {
-        double begin = fmax(ridge, pow(10, a->x_low));
+    if (begin < pow(10, a->x_high)) {
         put_line(f, x_of(a, begin), y_of(a, chart->peak_gflops), LEFT + PLOT_WIDTH, y_of(a, chart->peak_gflops), roof);
     }
-    snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s, copy out of cache %.3g GB/s", chart->peak_gflops,
-             chart->peak_gb_per_s);
+    snprintf(text, sizeof text, "measured peaks: %.4g GFLOP/s; copies out of cache %.3g GB/s%s", chart->peak_gflops,
+             chart->peak_gb_per_s, inside);
     put_text(f, LEFT + PLOT_WIDTH, TOP - 14, "text-anchor=\"end\" fill=\"#444444\"", text);
 }
 
@@ -144,24 +155,28 @@ static double free_height(numbers *n, double x, double y)
     return y;
 }
 
-static void put_point(FILE *f, const roofline *chart, const axes *a, size_t index, numbers *n)
+static void put_point(FILE *f, const roofline *chart, const axes *a, size_t index)
 {
     const roofline_point *p = &chart->points[index];
-    double x = x_of(a, p->intensity), y = y_of(a, p->gflops);
     const char *colour = colours[p->series % 8];
-    char text[64];
     fprintf(f,
             "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" stroke=\"%s\" stroke-width=\"2\" fill=\"%s\">"
             "<title>%s, %s: %.4g GFLOP/s at %.3g per byte</title></circle>\n",
-            x, y, colour, p->series == 0 ? colour : "none", chart->series[p->series], p->label, p->gflops,
-            p->intensity);
-    if (p->series != 0) {
-        return;
-    }
-    double height = free_height(n, x + 8, y - 6);
+            x_of(a, p->intensity), y_of(a, p->gflops), colour, p->series == 0 ? colour : "none",
+            chart->series[p->series], p->label, p->gflops, p->intensity);
+}
+
+/* The number of one of our points, on a white edge that keeps it legible over points and lines, and its line in the
+   list. */
+static void put_number(FILE *f, const roofline_point *p, const axes *a, numbers *n)
+{
+    double x = x_of(a, p->intensity) + 8;
+    double y = free_height(n, x, y_of(a, p->gflops) - 6);
     double line = TOP + 20 + (double)n->count * LINE;
+    char text[64];
     snprintf(text, sizeof text, "%zu", n->count);
-    put_text(f, x + 8, height, "font-size=\"11\"", text);
+    put_text(f, x, y, "font-size=\"11\" stroke=\"#ffffff\" stroke-width=\"3\"", text);
+    put_text(f, x, y, "font-size=\"11\"", text);
     put_text(f, LIST_X, line, "font-size=\"12\"", text);
     snprintf(text, sizeof text, "%.3g", p->gflops);
     put_text(f, RATE_X, line, "font-size=\"12\" text-anchor=\"end\"", text);
@@ -200,13 +215,19 @@ static void put_chart(FILE *f, const roofline *chart)
     put_roof(f, chart, &a);
     numbers placed = {0};
     for (size_t i = 0; i < chart->point_count; i++) {
-        put_point(f, chart, &a, i, &placed);
+        put_point(f, chart, &a, i);
+    }
+    for (size_t i = 0; i < chart->point_count; i++) {
+        if (chart->points[i].series == 0) {
+            put_number(f, &chart->points[i], &a, &placed);
+        }
     }
     put_legend(f, chart);
     fputs("</svg>\n", f);
 }
 
-bool roofline_write(const char *path, const roofline *chart)
+/* Writes into a new file beside the place and renames it. */
+static bool write_aside(const char *path, const roofline *chart)
 {
     size_t size = strlen(path) + 8;
     char *aside = cli_allocate(size, 1);
@@ -223,12 +244,36 @@ bool roofline_write(const char *path, const roofline *chart)
         good = fclose(f) == 0 && good;
         good = good && rename(aside, path) == 0;
     }
-    if (!good) {
-        cli_error("bench: chart %s: %s", path, strerror(errno));
-        if (descriptor >= 0) {
-            unlink(aside);
-        }
+    if (!good && descriptor >= 0) {
+        int reason = errno;
+        unlink(aside);
+        errno = reason;
     }
     free(aside);
     return good;
+}
+
+/* Writes to what is there already: a device or a pipe, which a rename would replace. */
+static bool write_straight(const char *path, const roofline *chart)
+{
+    FILE *f = fopen(path, "a");
+    if (f == NULL) {
+        return false;
+    }
+    put_chart(f, chart);
+    bool good = fflush(f) == 0 && ferror(f) == 0;
+    return fclose(f) == 0 && good;
+}
+
+bool roofline_write(const char *path, const roofline *chart)
+{
+    struct stat about;
+    char target[PATH_MAX];
+    bool special = strncmp(path, "/dev/", 5) == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode));
+    bool link = !special && realpath(path, target) != NULL; /* a symbolic link stays, what it names is replaced */
+    if (special ? write_straight(path, chart) : write_aside(link ? target : path, chart)) {
+        return true;
+    }
+    cli_error("bench: chart %s: %s", path, strerror(errno));
+    return false;
 }

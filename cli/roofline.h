@@ -18,8 +18,9 @@ typedef struct roofline_point {
 typedef struct roofline {
     const char *title; /* the device */
     double peak_gflops;
-    double peak_gb_per_s;
-    const char *series[8]; /* names, the first "anymps" */
+    double peak_gb_per_s;       /* out of cache */
+    double peak_cache_gb_per_s; /* the best in cache; 0: not known */
+    const char *series[8];      /* names, the first "anymps" */
     size_t series_count;
     const roofline_point *points;
     size_t point_count;

@@ -23,6 +23,15 @@ if command -v python3 >/dev/null 2>&1; then
     checks=$((checks + 1))
     python3 -c 'import xml.dom.minidom,sys; xml.dom.minidom.parse("chart.svg")' || fail "no XML"
 fi
+# A device is written, not replaced by a file; a link stays.
+run bench softmax --shape 8x8 --seconds 0.01 --svg /dev/null
+expect 0
+[ -c /dev/null ] || fail "/dev/null is no device any more"
+ln -s chart.svg link.svg
+run bench softmax --shape 8x8 --seconds 0.01 --svg link.svg
+expect 0
+[ -L link.svg ] && grep -q softmax chart.svg || fail "the link was replaced"
+rm link.svg
 run bench softmax --shape 8x8 --seconds 0.01 --svg nowhere/chart.svg
 expect 1
 mentions err "bench: chart nowhere/chart.svg: No such file or directory"
