@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_records.c: any program of matmuls and softmaxes on views of one buffer, encoded, committed, compared.
+ * fuzz_records.c: any program of matmuls, softmaxes and neurons on views of one buffer, encoded, committed, compared.
+ * Sizes mostly follow from the views, so that most programs run; the rest asks for what does not fit.
  *
  * Views may be refused, encodes may be refused (then nothing changes); what was recorded is run on the
  * device and, in order, by plain loops on a copy of the bytes. Both must end within the bound, and bytes
@@ -20,11 +21,12 @@ enum { CELLS = 1024, VIEWS = 8, STEPS = 12 };
 
 /* What the plain loops need of one recorded step. */
 typedef struct step {
-    bool is_matmul;
+    enum { MATMUL, SOFTMAX, NEURON, KINDS } kind;
+    size_t rows, columns, interior; /* of the result; interior of a matmul */
     anymps_matmul_desc matmul;
-    anymps_softmax_desc softmax;
+    anymps_neuron_desc neuron;
     anymps_range range;
-    size_t left, right, result; /* of the views; softmax: left is the source */
+    size_t left, right, result; /* of the views; but for matmul, left is the source */
 } step;
 
 typedef struct world {
@@ -83,8 +85,11 @@ static void add_view(world *w, fuzz_input *in)
     desc.rows = fuzz_below(in, 12);
     desc.columns = fuzz_below(in, 12);
     desc.matrices = 1 + fuzz_below(in, 3);
-    desc.row_bytes = fuzz_below(in, 4) == 0 ? 0 : fuzz_below(in, 40) * sizeof(float);
-    desc.matrix_bytes = fuzz_below(in, 4) == 0 ? 0 : fuzz_below(in, 100) * sizeof(float);
+    const unsigned rows = fuzz_byte(in), matrices = fuzz_byte(in);
+    desc.row_bytes = rows < 64 ? 0 : rows < 224 ? (desc.columns + rows % 8) * sizeof(float) : rows % 40 * sizeof(float);
+    desc.matrix_bytes = matrices < 64    ? 0
+                        : matrices < 224 ? (desc.rows + matrices % 3) * desc.row_bytes
+                                         : matrices % 100 * sizeof(float);
     const size_t offset = (fuzz_byte(in) * 4 + fuzz_below(in, 4)) * sizeof(float);
     if (w->view_count < VIEWS &&
         anymps_matrix_create(w->buffer, offset, &desc, &w->views[w->view_count]) == ANYMPS_OK) {
@@ -131,10 +136,19 @@ static void run_entry(world *w, const step *s, const double *before, const doubl
                    0x1p-22 * fabs(old) + fabs(d->beta) * off[at] * 1.001 + 0x1p-140;
 }
 
+/* A rectifier or an absolute value of alpha times the source: errors grow by no more than alpha. */
+static void run_neuron(world *w, const step *s, const double *before, const double *off, size_t b, size_t i, size_t j)
+{
+    const size_t from = cell(w, s->left, s->range.primary, b, i, j), at = cell(w, s->result, s->range.result, b, i, j);
+    const double x = s->neuron.alpha * before[from];
+    w->cells[at] = s->neuron.neuron == ANYMPS_NEURON_ABSOLUTE ? fabs(x) : x >= 0.0 ? x : (double)s->neuron.a * x;
+    w->error[at] = fabs(s->neuron.alpha) * off[from] + 8.0 * 0x1p-24 * fabs(x) + 0x1p-140;
+}
+
 /* One row of a softmax: shares are at most 1, errors of the arguments act relatively. */
 static void run_row(world *w, const step *s, const double *before, const double *off, size_t b, size_t i)
 {
-    const size_t columns = s->softmax.columns;
+    const size_t columns = s->columns;
     double greatest = -HUGE_VAL;
     double carried = 0.0;
     double magnitude = 0.0;
@@ -164,17 +178,21 @@ static void run_step(world *w, const step *s)
     memcpy(before, w->cells, sizeof before);
     memcpy(off, w->error, sizeof off);
     for (size_t b = s->range.batch_start; b < batch_end(w, s); b++) {
-        for (size_t i = 0; i < (s->is_matmul ? s->matmul.rows : s->softmax.rows); i++) {
-            if (!s->is_matmul) {
+        for (size_t i = 0; i < s->rows; i++) {
+            if (s->kind == SOFTMAX) {
                 run_row(w, s, before, off, b, i);
             }
-            for (size_t j = 0; s->is_matmul && j < s->matmul.columns; j++) {
+            for (size_t j = 0; s->kind == MATMUL && j < s->columns; j++) {
                 run_entry(w, s, before, off, b, i, j);
+            }
+            for (size_t j = 0; s->kind == NEURON && j < s->columns; j++) {
+                run_neuron(w, s, before, off, b, i, j);
             }
         }
     }
 }
 
+/* Most ranges are the whole of the views. */
 static anymps_range any_range(fuzz_input *in)
 {
     anymps_range range = ANYMPS_RANGE_INIT;
@@ -183,50 +201,109 @@ static anymps_range any_range(fuzz_input *in)
         range.secondary = (anymps_origin){fuzz_below(in, 4), fuzz_below(in, 4)};
         range.result = (anymps_origin){fuzz_below(in, 4), fuzz_below(in, 4)};
     }
-    if (fuzz_below(in, 3) == 0) {
-        range.batch_start = fuzz_below(in, 3);
+    if (fuzz_below(in, 4) == 0) {
+        range.batch_start = fuzz_below(in, 2);
         range.batch_size = fuzz_below(in, 3);
     }
     return range;
 }
 
+/* What a view has from an origin on, its rows and columns exchanged if asked. */
+typedef struct extent {
+    size_t rows, columns;
+} extent;
+
+static extent extent_of(const world *w, size_t view, anymps_origin origin, bool transposed)
+{
+    const anymps_matrix_desc desc = anymps_matrix_get_desc(w->views[view]);
+    const size_t rows = desc.rows > origin.row ? desc.rows - origin.row : 0;
+    const size_t columns = desc.columns > origin.column ? desc.columns - origin.column : 0;
+    return transposed ? (extent){columns, rows} : (extent){rows, columns};
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Seven times of eight a size that fits, at times one less; else any. */
+static size_t size_near(fuzz_input *in, size_t fitting)
+{
+    const unsigned choice = fuzz_byte(in);
+    return choice >= 224u ? choice % 12u : fitting - (choice % 4u == 3u && fitting > 0 ? 1u : 0u);
+}
+
 static anymps_status encode_matmul(world *w, fuzz_input *in, step *s)
 {
     static const double factors[] = {1.0, 0.5, -1.0, 0.0, 2.0};
-    s->is_matmul = true;
-    s->matmul = (anymps_matmul_desc)ANYMPS_MATMUL_DESC_INIT;
-    s->matmul.rows = fuzz_below(in, 12);
-    s->matmul.columns = fuzz_below(in, 12);
-    s->matmul.interior = fuzz_below(in, 12);
-    s->matmul.transpose_left = fuzz_below(in, 2) == 1;
-    s->matmul.transpose_right = fuzz_below(in, 2) == 1;
-    s->matmul.alpha = factors[fuzz_below(in, 5)];
-    s->matmul.beta = factors[fuzz_below(in, 5)];
-    s->matmul.left_dtype = s->matmul.right_dtype = s->matmul.result_dtype = ANYMPS_DTYPE_F32;
+    anymps_matmul_desc *const d = &s->matmul;
+    *d = (anymps_matmul_desc)ANYMPS_MATMUL_DESC_INIT;
+    d->transpose_left = fuzz_below(in, 2) == 1;
+    d->transpose_right = fuzz_below(in, 2) == 1;
+    const extent left = extent_of(w, s->left, s->range.primary, d->transpose_left);
+    const extent right = extent_of(w, s->right, s->range.secondary, d->transpose_right);
+    const extent result = extent_of(w, s->result, s->range.result, false);
+    d->rows = s->rows = size_near(in, smaller(left.rows, result.rows));
+    d->columns = s->columns = size_near(in, smaller(right.columns, result.columns));
+    d->interior = s->interior = size_near(in, smaller(left.columns, right.rows));
+    d->alpha = factors[fuzz_below(in, 5)];
+    d->beta = factors[fuzz_below(in, 5)];
+    d->left_dtype = d->right_dtype = d->result_dtype = ANYMPS_DTYPE_F32;
     anymps_kernel *kernel = NULL;
-    require(anymps_matmul_create(w->device, &s->matmul, &kernel) == ANYMPS_OK);
+    require(anymps_matmul_create(w->device, d, &kernel) == ANYMPS_OK);
     const anymps_status status = anymps_matmul_encode(kernel, w->commands, w->views[s->left], w->views[s->right],
                                                       w->views[s->result], &s->range);
     anymps_kernel_release(kernel);
     return status;
 }
 
+/* Rows and columns of an operator with one source and one result. */
+static void size_rows(const world *w, fuzz_input *in, step *s)
+{
+    const extent source = extent_of(w, s->left, s->range.primary, false);
+    const extent result = extent_of(w, s->result, s->range.result, false);
+    s->rows = size_near(in, smaller(source.rows, result.rows));
+    s->columns = size_near(in, smaller(source.columns, result.columns));
+}
+
 static anymps_status encode_softmax(world *w, fuzz_input *in, step *s)
 {
-    s->softmax = (anymps_softmax_desc)ANYMPS_SOFTMAX_DESC_INIT;
-    s->softmax.rows = fuzz_below(in, 12);
-    s->softmax.columns = fuzz_below(in, 12);
-    s->softmax.dtype = ANYMPS_DTYPE_F32;
+    anymps_softmax_desc desc = ANYMPS_SOFTMAX_DESC_INIT;
+    size_rows(w, in, s);
+    desc.rows = s->rows;
+    desc.columns = s->columns;
+    desc.dtype = ANYMPS_DTYPE_F32;
     anymps_kernel *kernel = NULL;
-    require(anymps_softmax_create(w->device, &s->softmax, &kernel) == ANYMPS_OK);
+    require(anymps_softmax_create(w->device, &desc, &kernel) == ANYMPS_OK);
     const anymps_status status =
         anymps_softmax_encode(kernel, w->commands, w->views[s->left], w->views[s->result], &s->range);
     anymps_kernel_release(kernel);
     return status;
 }
 
+static anymps_status encode_neuron(world *w, fuzz_input *in, step *s)
+{
+    s->neuron = (anymps_neuron_desc)ANYMPS_NEURON_DESC_INIT;
+    size_rows(w, in, s);
+    s->neuron.rows = s->rows;
+    s->neuron.columns = s->columns;
+    s->neuron.dtype = ANYMPS_DTYPE_F32;
+    s->neuron.neuron = fuzz_below(in, 2) == 0 ? ANYMPS_NEURON_RELU : ANYMPS_NEURON_ABSOLUTE;
+    s->neuron.alpha = fuzz_below(in, 2) == 0 ? 1.0 : -0.5;
+    s->neuron.a = fuzz_below(in, 2) == 0 ? 0.0f : 0.25f;
+    anymps_kernel *kernel = NULL;
+    require(anymps_neuron_create(w->device, &s->neuron, &kernel) == ANYMPS_OK);
+    const anymps_status status =
+        anymps_neuron_encode(kernel, w->commands, w->views[s->left], NULL, NULL, w->views[s->result], &s->range);
+    anymps_kernel_release(kernel);
+    return status;
+}
+
 static void add_step(world *w, fuzz_input *in)
 {
+    static anymps_status (*const encode[KINDS])(world *, fuzz_input *, step *) = {
+        [MATMUL] = encode_matmul, [SOFTMAX] = encode_softmax, [NEURON] = encode_neuron};
+    static const int kinds[] = {MATMUL, MATMUL, SOFTMAX, NEURON};
     if (w->view_count == 0 || w->step_count == STEPS) {
         return;
     }
@@ -236,7 +313,8 @@ static void add_step(world *w, fuzz_input *in)
                 .result = fuzz_below(in, w->view_count),
                 .range = any_range(in)};
     const size_t before = anymps_command_buffer_count(w->commands);
-    const anymps_status status = fuzz_below(in, 3) == 0 ? encode_softmax(w, in, s) : encode_matmul(w, in, s);
+    s->kind = kinds[fuzz_below(in, 4)];
+    const anymps_status status = encode[s->kind](w, in, s);
     require(anymps_command_buffer_count(w->commands) == before + (status == ANYMPS_OK ? 1u : 0u));
     require(status == ANYMPS_OK || status == ANYMPS_INVALID_ARGUMENT || status == ANYMPS_SHAPE_MISMATCH);
     w->step_count += status == ANYMPS_OK ? 1 : 0;

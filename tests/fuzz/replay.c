@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * replay.c: runs a fuzz target without libFuzzer: every seed, then mutations of the seeds.
+ * replay.c: runs a fuzz target without libFuzzer: every seed, then mutations of the seeds, then random bytes.
  *
- *     fuzz_<name> FOLDER [RUNS]     seeds and RUNS mutations (2000)
- *     fuzz_<name> FILE              one input, such as one that libFuzzer found
+ *     fuzz_<name> FOLDER [RUNS [RANDOM]]     seeds, RUNS mutations (2000), RANDOM inputs of random bytes (500)
+ *     fuzz_<name> FILE                       one input, such as one that libFuzzer found
  *
- * The mutations are the same every time. Called by CTest; calls the target.
+ * All are the same every time. Called by CTest; calls the target.
  */
 #include "seeded.h"
 
@@ -18,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_SEEDS = 256, MAX_BYTES = 1 << 16, DEFAULT_RUNS = 2000 };
+enum { MAX_SEEDS = 256, MAX_BYTES = 1 << 16, DEFAULT_RUNS = 2000, DEFAULT_RANDOM = 500, RANDOM_BYTES = 400 };
 
 typedef struct input {
     uint8_t *bytes;
@@ -104,11 +104,28 @@ static input mutate(input from, seeded *random)
     return to;
 }
 
+/* Inputs that owe nothing to a seed. */
+static void run_random(size_t runs)
+{
+    seeded random = seeded_from_text("random bytes");
+    for (size_t run = 0; run < runs; run++) {
+        const size_t size = seeded_below(&random, RANDOM_BYTES);
+        uint8_t *const bytes = malloc(size > 0 ? size : 1); /* exact, so that a read past its end is seen */
+        for (size_t i = 0; bytes != NULL && i < size; i++) {
+            bytes[i] = (uint8_t)seeded_next(&random);
+        }
+        if (bytes != NULL) {
+            (void)LLVMFuzzerTestOneInput(bytes, size);
+        }
+        free(bytes);
+    }
+}
+
 int main(int count, char **words)
 {
     struct stat info;
     if (count < 2 || stat(words[1], &info) != 0) {
-        printf("usage: %s FOLDER-OR-FILE [RUNS]\n", words[0]);
+        printf("usage: %s FOLDER-OR-FILE [RUNS [RANDOM]]\n", words[0]);
         return 2;
     }
     const bool folder = S_ISDIR(info.st_mode);
@@ -129,6 +146,8 @@ int main(int count, char **words)
     for (size_t i = 0; i < seed_count; i++) {
         free(seeds[i].bytes);
     }
-    printf("%zu seeds, %zu mutations\n", seed_count, runs);
+    const size_t lists = !folder ? 0 : count > 3 ? (size_t)strtoul(words[3], NULL, 10) : DEFAULT_RANDOM;
+    run_random(lists);
+    printf("%zu seeds, %zu mutations, %zu random inputs\n", seed_count, runs, lists);
     return 0;
 }

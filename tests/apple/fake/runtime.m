@@ -243,8 +243,9 @@ static void enlist(NSObject *object)
         objects_made++;
 }
 
-/* Takes the object off the list of the living and into quarantine; returns what leaves quarantine. */
-static NSObject *bury(NSObject *object)
+/* Takes the object off the list of the living and into quarantine. What leaves quarantine, perhaps another thread's, is
+   freed inside the hidden lock. */
+static void bury(NSObject *object)
 {
     Class former = object_getClass(object);
     fake_lock_hidden(&live_lock);
@@ -257,11 +258,10 @@ static NSObject *bury(NSObject *object)
     live_count--;
     object_setClass(object, released_class);
     object->former = former;
-    NSObject *oldest = quarantine[quarantine_next];
+    free(quarantine[quarantine_next]);
     quarantine[quarantine_next] = object;
     quarantine_next = (quarantine_next + 1) % QUARANTINE;
     fake_unlock_hidden(&live_lock);
-    return oldest;
 }
 
 static __thread NSAutoreleasePool *innermost_pool;
@@ -333,7 +333,7 @@ static __thread NSAutoreleasePool *innermost_pool;
 }
 - (void)dealloc
 {
-    free(bury(self));
+    bury(self);
 }
 - (Class)class
 {
