@@ -29,7 +29,7 @@ cmake -S "$root" -B "$out/build" -G Ninja --log-level=WARNING \
     -DANYMPS_WERROR=ON -DANYMPS_BACKEND_CUDA=OFF -DANYMPS_BUILD_CLI=OFF -DANYMPS_BUILD_EXAMPLES=OFF \
     -DANYMPS_BUILD_BENCH=OFF -DANYMPS_CJSON_INCLUDE="$out/cjson/include" -DANYMPS_CJSON_LIBRARY="$out/cjson/libcjson.a" \
     -DANYMPS_CMOCKA_INCLUDE=none -DANYMPS_CMOCKA_LIBRARY=none # the unit tests are not built here
-programs="test_fake test_assertions conformance_apple leak_apple threads_apple"
+programs="test_fake test_assertions conformance_apple leak_apple threads_apple fault_apple property_apple bad_input_apple fuzz_descriptors_apple fuzz_records_apple test_device_faults apple_messages apple_growth apple_native apple_mac_probe vocabulary apple_errata"
 # shellcheck disable=SC2086
 ninja -C "$out/build" -j2 $programs >"$out/build.log" 2>&1 || { tail -40 "$out/build.log"; exit 1; }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metal_probe.c: the PROBE lines of errata.def: defects that nobody has confirmed or denied for MPSMatrix are asked
- * of the very device, once, by two small computations whose answers are known.
+ * of the very device, once, by three small computations whose answers are known.
  *
  * Called by ops/ at prepare. Calls metal_submit.c and objc.h. A probe that cannot run counts as a defect this
  * time, and is tried again.
@@ -19,17 +19,17 @@ typedef struct probe {
     amps_id kernel;
     amps_id matrices[3];
     size_t matrix_count;
-    bool product;
+    enum { PRODUCT, SOFTMAX, NEURON } kind;
 } probe;
 
 static bool encode_probe(amps_id command_buffer, void *context)
 {
     const probe *const self = context;
-    if (self->product) {
-        amps_send_multiplication_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1],
-                                        self->matrices[2]);
-    } else {
-        amps_send_softmax_encode(self->kernel, command_buffer, self->matrices[0], self->matrices[1]);
+    const amps_id *const m = self->matrices;
+    switch (self->kind) {
+    case PRODUCT: amps_send_multiplication_encode(self->kernel, command_buffer, m[0], m[1], m[2]); break;
+    case SOFTMAX: amps_send_softmax_encode(self->kernel, command_buffer, m[0], m[1]); break;
+    case NEURON: amps_send_neuron_encode(self->kernel, command_buffer, m[0], NULL, m[1]); break;
     }
     return true;
 }
@@ -84,6 +84,7 @@ static void fill_product(float *floats)
     }
 }
 
+_Static_assert(AMPS_METAL_ERRATUM_COUNT <= 32, "a bit for each line");
 static uint32_t bit(amps_metal_erratum erratum)
 {
     return (uint32_t)1 << erratum;
@@ -128,7 +129,7 @@ static uint32_t judge_product(const float *floats)
 
 static bool try_product(amps_metal_device *device, uint32_t *shown)
 {
-    probe self = {.product = true};
+    probe self = {.kind = PRODUCT};
     self.buffer = amps_send_new_buffer(device->device, PRODUCT_FLOATS * sizeof(float), MTLResourceStorageModeShared);
     bool ran = self.buffer != NULL;
     if (ran) {
@@ -181,7 +182,7 @@ static uint32_t judge_softmax(const float *result)
 static bool try_softmax(amps_metal_device *device, uint32_t *shown)
 {
     enum { FLOATS = SOFTMAX_ROWS * SOFTMAX_COLUMNS };
-    probe self = {.product = false};
+    probe self = {.kind = SOFTMAX};
     self.buffer = amps_send_new_buffer(device->device, 2 * FLOATS * sizeof(float), MTLResourceStorageModeShared);
     bool ran = self.buffer != NULL;
     if (ran) {
@@ -199,17 +200,91 @@ static bool try_softmax(amps_metal_device *device, uint32_t *shown)
     return ran;
 }
 
+/* ---- Neurons ---------------------------------------------------------------------------------- */
+
+/* Arguments of both signs from 1 down to 2^-15, where exp(x) - 1 and its like lose what they should keep. */
+enum { NEURON_COLUMNS = 32, NEURON_BOUND_UNITS = 24 };
+
+static float neuron_element(size_t column)
+{
+    return ldexpf(column % 2 == 0 ? 1.0f : -1.25f, -(int)(column / 2));
+}
+
+static double neuron_exact(anymps_neuron_type type, double x)
+{
+    switch ((int)type) {
+    case ANYMPS_NEURON_TANH: return tanh(x);
+    case ANYMPS_NEURON_SOFT_PLUS: return log1p(exp(x));
+    default: return x >= 0.0 ? x : expm1(x);
+    }
+}
+
+/* kernels.h promises 4 units of the argument and one rounding; the conformance suite allows 8 and 8 of the value. */
+static bool neuron_is_coarse(anymps_neuron_type type, const float *result)
+{
+    for (size_t j = 0; j < NEURON_COLUMNS; j++) {
+        const double x = (double)neuron_element(j), exact = neuron_exact(type, x);
+        if (!(fabs((double)result[j] - exact) <= fmax(fabs(x), fabs(exact)) * (double)NEURON_BOUND_UNITS * 0x1p-24)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool try_neuron(amps_metal_device *device, anymps_neuron_type type, uint32_t *shown)
+{
+    probe self = {.kind = NEURON};
+    self.buffer = amps_send_new_buffer(device->device, (size_t)2 * NEURON_COLUMNS * sizeof(float),
+                                       MTLResourceStorageModeShared);
+    bool ran = self.buffer != NULL;
+    if (ran) {
+        float *const floats = amps_send_contents(self.buffer);
+        for (size_t j = 0; j < NEURON_COLUMNS; j++) {
+            floats[j] = neuron_element(j);
+        }
+        self.kernel = amps_send_neuron_init(amps_send_alloc(amps_class_named("MPSMatrixNeuron")), device->device);
+        ran = self.kernel != NULL && add_matrix(&self, 1, NEURON_COLUMNS, NEURON_COLUMNS, 0) &&
+              add_matrix(&self, 1, NEURON_COLUMNS, NEURON_COLUMNS, NEURON_COLUMNS);
+        if (ran) {
+            amps_send_neuron_set_type(self.kernel, (int32_t)type, 1.0f, 1.0f, 0.0f);
+            amps_send_neuron_set_alpha(self.kernel, 1.0);
+            amps_send_neuron_set_rows(self.kernel, 1);
+            amps_send_neuron_set_columns(self.kernel, NEURON_COLUMNS);
+            ran = amps_metal_run(device, "probe", encode_probe, &self) == ANYMPS_OK;
+        }
+        if (ran && neuron_is_coarse(type, floats + NEURON_COLUMNS)) {
+            *shown = bit(AMPS_METAL_ERRATUM_neuron_accuracy);
+        }
+    }
+    drop(&self);
+    return ran;
+}
+
+static bool try_neurons(amps_metal_device *device, uint32_t *shown)
+{
+    return try_neuron(device, ANYMPS_NEURON_TANH, shown) && try_neuron(device, ANYMPS_NEURON_SOFT_PLUS, shown) &&
+           try_neuron(device, ANYMPS_NEURON_ELU, shown);
+}
+
 /* ---- Once a device ---------------------------------------------------------------------------- */
+
+/* Runs the computation that answers a line, and says which lines it answers. */
+static bool try_line(amps_metal_device *device, amps_metal_erratum erratum, uint32_t *shown, uint32_t *answered)
+{
+    if (erratum == AMPS_METAL_ERRATUM_softmax_infinity || erratum == AMPS_METAL_ERRATUM_neuron_accuracy) {
+        *answered = bit(erratum);
+        return erratum == AMPS_METAL_ERRATUM_softmax_infinity ? try_softmax(device, shown) : try_neurons(device, shown);
+    }
+    *answered = bit(AMPS_METAL_ERRATUM_beta_zero_reads) | bit(AMPS_METAL_ERRATUM_f32_reduced) |
+                bit(AMPS_METAL_ERRATUM_sliced_result);
+    return try_product(device, shown);
+}
 
 static bool run_probe(amps_metal_device *device, amps_metal_erratum erratum)
 {
-    const bool softmax = erratum == AMPS_METAL_ERRATUM_softmax_infinity;
-    const uint32_t answered = softmax ? bit(AMPS_METAL_ERRATUM_softmax_infinity)
-                                      : bit(AMPS_METAL_ERRATUM_beta_zero_reads) | bit(AMPS_METAL_ERRATUM_f32_reduced) |
-                                            bit(AMPS_METAL_ERRATUM_sliced_result);
-    uint32_t shown = 0;
+    uint32_t shown = 0, answered = 0;
     const anymps_error before = *anymps_last_error();
-    if (!(softmax ? try_softmax(device, &shown) : try_product(device, &shown))) {
+    if (!try_line(device, erratum, &shown, &answered)) {
         /* A probe that cannot run is not the caller's failure. */
         if (before.status == ANYMPS_OK) {
             anymps_clear_error();

@@ -28,7 +28,8 @@ typedef enum fake_option {
     FAKE_DELAY_US,      /* before a committed buffer runs (FAKE_METAL_DELAY_US; 50 at first) */
     FAKE_LINGER_US,     /* from a buffer's handlers to its release by the queue's thread, for which nobody who waits
                            for a handler waits (FAKE_METAL_LINGER_US) */
-    FAKE_EMPTY_KERNELS, /* work is recorded, checked and never computed: for measuring the host side */
+    FAKE_EMPTY_KERNELS, /* work is recorded, checked and never computed: for measuring the host side
+                           (FAKE_METAL_EMPTY) */
     FAKE_FAIL_CREATE,   /* n > 0: the n-th creation from now gives nil; 0: none. Counts down to 0 */
     FAKE_FAIL_COMMIT,   /* n > 0: the n-th commit from now ends with an error; its work does not run */
     FAKE_ERROR_CODE,    /* the MTLCommandBufferError of that failure (1: internal, 8: memory, 11: removed) */
@@ -47,6 +48,7 @@ typedef enum fake_defect {
     FAKE_DEFECT_SOFTMAX_INFINITY = 1, /* a row that begins with -inf comes out as NaN */
     FAKE_DEFECT_BETA_ZERO_READS = 2,  /* beta 0 multiplies what the result holds */
     FAKE_DEFECT_F32_REDUCED = 4,      /* f32 factors are cut to 10 bits of fraction */
+    FAKE_DEFECT_COARSE_NEURONS = 16,  /* tanh, soft plus and ELU lose what is small beside 1 */
     FAKE_DEFECT_SLICED_RESULT = 8     /* a result narrower than its rows is written as if it were as wide */
 } fake_defect;
 

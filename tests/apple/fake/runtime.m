@@ -143,6 +143,7 @@ __attribute__((constructor)) static void set_up(void)
     fake_set(FAKE_MAX_BUFFER, (uint64_t)1 << 32);
     set_from_environment("FAKE_METAL_DELAY_US", FAKE_DELAY_US);
     set_from_environment("FAKE_METAL_LINGER_US", FAKE_LINGER_US);
+    set_from_environment("FAKE_METAL_EMPTY", FAKE_EMPTY_KERNELS);
     set_from_environment("FAKE_METAL_FAMILY", FAKE_FAMILY);
     set_from_environment("FAKE_METAL_ORDER", FAKE_THREAD_ORDER);
     set_from_environment("FAKE_METAL_DEFECTS", FAKE_DEFECTS);

@@ -40,10 +40,10 @@ static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *v
 }
 
 /* Why MPSMatrixFullyConnected cannot do it alone; NULL: it can. */
-static const char *direct_avoid(const anymps_fully_connected_desc *desc)
+static const char *direct_avoid(amps_metal_device *device, const anymps_fully_connected_desc *desc)
 {
     return desc->transpose_weights ? "MPS takes weights as inputs by outputs only"
-                                   : amps_metal_neuron_avoid(desc->neuron);
+                                   : amps_metal_neuron_avoid(device, desc->neuron);
 }
 
 static size_t known(size_t size)
@@ -54,7 +54,7 @@ static size_t known(size_t size)
 static anymps_status prepare(amps_metal_device *device, amps_metal_kernel *kernel)
 {
     const anymps_fully_connected_desc *const desc = kernel->desc;
-    const char *const avoid = direct_avoid(desc);
+    const char *const avoid = direct_avoid(device, desc);
     amps_metal_question question = {.op = AMPS_OP_fully_connected,
                                     .types = {desc->dtype, desc->dtype, desc->dtype},
                                     .algorithm = desc->algorithm,
@@ -121,7 +121,7 @@ static bool direct_allowed(const amps_metal_device *device, const amps_metal_gem
 
 static anymps_status add_steps(amps_metal_plan *plan, const amps_metal_kernel *kernel, const amps_metal_gemm *gemm)
 {
-    if (kernel->vendor && direct_avoid(kernel->desc) == NULL && direct_allowed(plan->device, gemm)) {
+    if (kernel->vendor && direct_avoid(plan->device, kernel->desc) == NULL && direct_allowed(plan->device, gemm)) {
         return add_direct(plan, &kernel->base, gemm);
     }
     bool done = false;

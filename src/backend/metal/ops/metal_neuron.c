@@ -6,8 +6,13 @@
  */
 #include "ops/metal_neuron.h"
 
-const char *amps_metal_neuron_avoid(anymps_neuron_type neuron)
+const char *amps_metal_neuron_avoid(amps_metal_device *device, anymps_neuron_type neuron)
 {
+    const bool delicate =
+        neuron == ANYMPS_NEURON_TANH || neuron == ANYMPS_NEURON_SOFT_PLUS || neuron == ANYMPS_NEURON_ELU;
+    if (delicate && amps_metal_probe(device, AMPS_METAL_ERRATUM_neuron_accuracy)) {
+        return amps_metal_errata[AMPS_METAL_ERRATUM_neuron_accuracy].text;
+    }
     if (neuron == ANYMPS_NEURON_GELU) {
         return amps_metal_errata[AMPS_METAL_ERRATUM_gelu_accuracy].text;
     }
@@ -33,13 +38,12 @@ static amps_id make(const amps_metal_kernel *kernel, const amps_metal_variant *v
 
 static anymps_status prepare(amps_metal_device *device, amps_metal_kernel *kernel)
 {
-    (void)device;
     const anymps_neuron_desc *const desc = kernel->desc;
     const amps_metal_question question = {.op = AMPS_OP_neuron,
                                           .types = {desc->dtype, desc->dtype, desc->dtype},
                                           .algorithm = desc->algorithm,
                                           .vendor_name = "MPSMatrixNeuron",
-                                          .avoid = amps_metal_neuron_avoid(desc->neuron)};
+                                          .avoid = amps_metal_neuron_avoid(device, desc->neuron)};
     kernel->make = make;
     return amps_metal_choose(kernel, &question, NULL);
 }

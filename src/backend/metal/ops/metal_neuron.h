@@ -12,8 +12,8 @@ typedef struct amps_metal_activation {
     double alpha;
 } amps_metal_activation;
 
-/* Why MPS does not compute this function for us; NULL: it does. */
-const char *amps_metal_neuron_avoid(anymps_neuron_type neuron);
+/* Why MPS does not compute this function for us; NULL: it does. May ask the device. */
+const char *amps_metal_neuron_avoid(amps_metal_device *device, anymps_neuron_type neuron);
 
 /* Adds one launch of our kernel; bias and prelu may be not given; result may be the source's very view. */
 anymps_status amps_metal_neuron_own(amps_metal_plan *plan, const amps_metal_activation *activation,
