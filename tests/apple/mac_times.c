@@ -51,8 +51,8 @@ bool mac_direct_open(mac_direct *self, size_t m, size_t n, size_t k, size_t batc
         }
         self->matrices[i] = mac_new_matrix(self->buffers[i], rows[i], columns[i], batch);
     }
-    self->kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")), mac_device,
-                                                 0, 0, m, n, k, 1.0, 0.0);
+    self->kernel = amps_send_multiplication_init(amps_send_alloc(amps_class_named("MPSMatrixMultiplication")),
+                                                 mac_device, 0, 0, m, n, k, 1.0, 0.0);
     amps_send_multiplication_set_batch(self->kernel, batch);
     return true;
 }
@@ -252,7 +252,8 @@ static void time_subject(anymps_device *opened, subject s, anymps_algorithm algo
                       : s.name[0] == 'l' ? open_lora(opened, algorithm, &s)
                       : s.name[0] == 's' ? open_softmax(opened, algorithm, &s)
                                          : open_rms_norm(opened, algorithm, &s);
-    if (!made || !time_encoded(opened, &s, 1, repeat) || !time_encoded(opened, &s, repeat < 8 ? 2 : MANY, 1 + repeat / 4)) {
+    if (!made || !time_encoded(opened, &s, 1, repeat) ||
+        !time_encoded(opened, &s, repeat < 8 ? 2 : MANY, 1 + repeat / 4)) {
         fprintf(stderr, "log: no times of %s: %s\n", s.name, anymps_last_error()->message);
     }
     subject_close(&s);
@@ -270,9 +271,9 @@ void mac_times(anymps_device *opened, size_t largest, size_t repeat)
     }
     /* The shapes that others have published: adapters, rows, a thin product. */
     static const subject others[] = {
-        {.name = "matmul", .shape = {512, 512, 64, 0}},   {.name = "lora", .shape = {64, 512, 512, 8}},
-        {.name = "lora", .shape = {64, 1024, 1024, 8}},   {.name = "lora", .shape = {64, 2048, 2048, 8}},
-        {.name = "softmax", .shape = {128, 1024, 0, 0}},  {.name = "rms_norm", .shape = {128, 1024, 0, 0}},
+        {.name = "matmul", .shape = {512, 512, 64, 0}},  {.name = "lora", .shape = {64, 512, 512, 8}},
+        {.name = "lora", .shape = {64, 1024, 1024, 8}},  {.name = "lora", .shape = {64, 2048, 2048, 8}},
+        {.name = "softmax", .shape = {128, 1024, 0, 0}}, {.name = "rms_norm", .shape = {128, 1024, 0, 0}},
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         const size_t *const shape = others[i].shape;

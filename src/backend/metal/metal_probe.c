@@ -234,8 +234,8 @@ static bool neuron_is_coarse(anymps_neuron_type type, const float *result)
 static bool try_neuron(amps_metal_device *device, anymps_neuron_type type, uint32_t *shown)
 {
     probe self = {.kind = NEURON};
-    self.buffer = amps_send_new_buffer(device->device, (size_t)2 * NEURON_COLUMNS * sizeof(float),
-                                       MTLResourceStorageModeShared);
+    self.buffer =
+        amps_send_new_buffer(device->device, (size_t)2 * NEURON_COLUMNS * sizeof(float), MTLResourceStorageModeShared);
     bool ran = self.buffer != NULL;
     if (ran) {
         float *const floats = amps_send_contents(self.buffer);

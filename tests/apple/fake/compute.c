@@ -208,8 +208,7 @@ static float activate(const fake_arithmetic *work, float slope, float x)
     const bool delicate = work->neuron == 5 || work->neuron == 7 || work->neuron == 9;
     if (!(work->defects & FAKE_DEFECT_COARSE_NEURONS) || !delicate)
         return value;
-    volatile float beside_one = 1.0f + value;
-    return beside_one - 1.0f;
+    return fabsf(x) < 1 ? value * 1.0003f : value;
 }
 
 static void neuron(const fake_arithmetic *work, unsigned char *const *bases, size_t b)
