@@ -25,7 +25,7 @@ enum {
     CHAINED_VECTORS = 3, /* so few vectors of sums wait for one another */
     CHAINED_INTERIOR = 16,
     PAGE_FLOATS = 512, /* rows this far apart share few lines of a cache: half a page */
-    ROW_CHUNK = 2048   /* columns whose sums stay in L1 while B streams past */
+    ROW_CHUNK = 8192   /* columns whose sums stay in the caches while B streams past, in long pieces */
 };
 
 /* In order of preference; the first whose set the device's cap includes is taken. */

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { DOT_LINES = 8, ROW_STEP = 8, ROW_CHUNK = 2048 };
+enum { DOT_LINES = 8, ROW_STEP = 8, ROW_CHUNK = 8192 };
 
 /* A line-by-line operand: line x begins at base + x * line elements and lies along k with distance `along`. */
 typedef struct lines {
@@ -41,6 +41,33 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
     return to;
 }
 
+static bool is_half(anymps_dtype dtype)
+{
+    return dtype == ANYMPS_DTYPE_F16 || dtype == ANYMPS_DTYPE_BF16;
+}
+
+static amps_row_type half_type(anymps_dtype dtype)
+{
+    return dtype == ANYMPS_DTYPE_F16 ? AMPS_ROW_F16 : AMPS_ROW_BF16;
+}
+
+/* The same dot products with `columns` lines of `higher` from x on, which are 16-bit and lie along k. */
+static void dot_half(const amps_gemm_job *job, const lines *higher, size_t x, const amps_gemm_dot *dot)
+{
+    const amps_dot16 half = {.a = dot->a,
+                             .a_row = dot->a_row,
+                             .b = higher->base + x * higher->line * 2,
+                             .b_line_bytes = higher->line * 2,
+                             .type = half_type(higher->dtype),
+                             .c = dot->c,
+                             .c_row = dot->c_row,
+                             .c_line = dot->c_column,
+                             .rows = dot->rows,
+                             .lines = dot->columns,
+                             .interior = dot->interior};
+    job->args.device->rows->dot16(&half);
+}
+
 /* Sums of type other than f32, or with an epilogue, go through scratch. `sums` is low × count, by rows of the
    lower operand. */
 static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t low, size_t x, size_t count,
@@ -68,11 +95,12 @@ static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, 
     float *sums = wide + DOT_LINES * args->k;
     amps_gemm_dot dot = {.rows = low, .interior = args->k, .alpha = 1.0f, .beta = 0.0f};
     dot.a = take(job, lower, 0, low, scratch, &dot.a_row);
-    const bool direct = args->c_dtype == ANYMPS_DTYPE_F32 && args->epilogue == NULL;
+    const bool half = is_half(higher->dtype) && higher->along == 1;
+    const bool direct = args->c_dtype == ANYMPS_DTYPE_F32 && args->epilogue == NULL && !half;
     const size_t step = direct && higher->dtype == ANYMPS_DTYPE_F32 && higher->along == 1 ? last - first : DOT_LINES;
     for (size_t x = first; x < last; x += step) {
         dot.columns = amps_min(step, last - x);
-        dot.b = take(job, higher, x, dot.columns, wide, &dot.b_row);
+        dot.b = half ? NULL : take(job, higher, x, dot.columns, wide, &dot.b_row);
         dot.c = sums;
         dot.c_row = by_rows ? dot.columns : 1;
         dot.c_column = by_rows ? 1 : low;
@@ -84,7 +112,11 @@ static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, 
             dot.alpha = job->alpha;
             dot.beta = job->beta;
         }
-        job->ukr->dot(&dot);
+        if (half) {
+            dot_half(job, higher, x, &dot);
+        } else {
+            job->ukr->dot(&dot);
+        }
         if (!direct) {
             finish_dots(job, b, by_rows, low, x, dot.columns, sums);
         }
@@ -111,6 +143,18 @@ static void row_chunk(const amps_gemm_job *job, size_t b, const float *a, size_t
         row.b = (const float *)(const void *)from;
         row.b_row = job->b_row;
         job->ukr->row(&row);
+    }
+    if (is_half(args->b_dtype)) {
+        const amps_row16 half = {.a = a,
+                                 .b = from,
+                                 .b_line_bytes = job->b_row * size,
+                                 .type = half_type(args->b_dtype),
+                                 .c = sums,
+                                 .columns = n,
+                                 .interior = args->k};
+        args->device->rows->row16(&half);
+        amps_gemm_finish(job, b, 0, j, n, sums, false);
+        return;
     }
     for (size_t k = 0; k < args->k && args->b_dtype != ANYMPS_DTYPE_F32; k += ROW_STEP) {
         row.interior = amps_min(ROW_STEP, args->k - k);

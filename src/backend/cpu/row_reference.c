@@ -230,6 +230,33 @@ static void neuron_row(const amps_neuron_params *params, const amps_row *row, co
     }
 }
 
+static double half_at(const unsigned char *b, size_t j, amps_row_type type)
+{
+    return (double)amps_load_f32(b + 2 * j, dtype_of(type));
+}
+
+static void dot16(const amps_dot16 *d)
+{
+    for (size_t i = 0; i < d->rows; i++) {
+        for (size_t j = 0; j < d->lines; j++) {
+            double sum = 0;
+            for (size_t k = 0; k < d->interior; k++) {
+                sum += (double)d->a[i * d->a_row + k] * half_at(d->b + j * d->b_line_bytes, k, d->type);
+            }
+            d->c[i * d->c_row + j * d->c_line] = (float)sum;
+        }
+    }
+}
+
+static void row16(const amps_row16 *r)
+{
+    for (size_t k = 0; k < r->interior; k++) {
+        for (size_t j = 0; j < r->columns; j++) {
+            r->c[j] += (float)((double)r->a[k] * half_at(r->b + k * r->b_line_bytes, j, r->type));
+        }
+    }
+}
+
 static void fence(void) {}
 
 const amps_row_ukr amps_row_ukr_reference = {
@@ -246,5 +273,7 @@ const amps_row_ukr amps_row_ukr_reference = {
     .layer_norm = layer_norm,
     .neuron_row = neuron_row,
     .neuron = neuron,
+    .dot16 = dot16,
+    .row16 = row16,
     .fence = fence,
 };

@@ -2,7 +2,7 @@
 /*
  * rows_template.h: the row microkernels over a vector type that the including file defines. Each file
  * rows__<isa>.c defines VF, VW and the v_ functions below and includes this, which includes rows_softmax.h,
- * rows_norm.h and rows_neuron.h and ends in the table; the instruction sets differ in nothing else.
+ * rows_norm.h, rows_neuron.h and rows_dot.h and ends in the table; the instruction sets differ in nothing else.
  * docs/numerics.md derives the bounds.
  *
  *     VF, VH             a vector of VW floats; one of VW 16-bit elements
@@ -246,6 +246,8 @@ static double log_of(double x)
 
 #include "backend/cpu/ukr/rows_neuron.h"
 
+#include "backend/cpu/ukr/rows_dot.h"
+
 /* ---- elementwise -------------------------------------------------------------------------------- */
 
 static void exponential(const float *x, float *y, size_t n)
@@ -320,6 +322,8 @@ const amps_row_ukr ROWS_TABLE = {
     .layer_norm = layer_norm,
     .neuron_row = neuron_row,
     .neuron = neuron,
+    .dot16 = dot16,
+    .row16 = row16,
     .fence = fence,
 };
 

@@ -54,6 +54,32 @@ typedef struct amps_row {
 } amps_row;
 
 /*
+ * Products of few f32 rows with lines of a 16-bit matrix that lie along k:
+ *
+ *     c[i * c_row + j * c_line] = sum_k a[i * a_row + k] * B[j][k], element k of line j at b + j * b_line_bytes + 2*k
+ */
+typedef struct amps_dot16 {
+    const float *a;
+    size_t a_row;
+    const unsigned char *b;
+    size_t b_line_bytes;
+    amps_row_type type; /* of B: F16 or BF16 */
+    float *c;
+    size_t c_row, c_line;
+    size_t rows, lines, interior;
+} amps_dot16;
+
+/* One row times a 16-bit matrix whose lines lie across: c[j] += sum_k a[k] * B[k][j]. */
+typedef struct amps_row16 {
+    const float *a;
+    const unsigned char *b;
+    size_t b_line_bytes;
+    amps_row_type type;
+    float *c;
+    size_t columns, interior;
+} amps_row16;
+
+/*
  * The row microkernels of one instruction set. Arrays of f32 lie at addresses that suit f32, those of 16-bit
  * types and the rows of an amps_row lie anywhere. Every one handles any n ≥ 0, and an element's result depends on
  * the row alone, not on where it lies, nor on `stream` and `next`.
@@ -87,6 +113,9 @@ typedef struct amps_row_ukr {
     /* The same of f32, for the last store of a product; y may be x. */
     void (*neuron)(const amps_neuron_params *params, const float *x, const float *bias, const float *prelu, float *y,
                    size_t n);
+
+    void (*dot16)(const amps_dot16 *dot);
+    void (*row16)(const amps_row16 *row);
 
     /* After rows with `stream`, before another thread may look at them. */
     void (*fence)(void);
