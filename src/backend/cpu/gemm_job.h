@@ -26,6 +26,9 @@ typedef struct amps_gemm_job {
     const amps_gemm_ukr *ukr;
     amps_gemm_way way;
     const amps_low_ukr *low; /* of AMPS_GEMM_LOW: there kc is in words, a_floats … in words */
+    bool low_direct;         /* its tiles write C itself, as `low_result` */
+    bool low_in_place;       /* and read B where it lies */
+    amps_low_result low_result;
     size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
     float alpha, beta;
     bool f32; /* all three operands are f32 */

@@ -18,8 +18,12 @@
 
 enum {
     WORDS_BLOCK = 512,
-    PANELS = 16,       /* of a block of rows whose sums need scratch */
-    SUM_COLUMNS = 512, /* and its columns */
+    LOW_PANELS = 2, /* of rows, for which B is read in place; more where it stays in the caches */
+    SMALL_PANELS = 6,
+    WIDENED_ROWS = 4,
+    LOW_WORDS_BLOCK = 128, /* for one panel of rows: what is packed is read once, from L2 */
+    PANELS = 16,           /* of a block of rows whose sums need scratch */
+    SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
     I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
@@ -35,6 +39,12 @@ static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dt
 #if defined(__x86_64__)
     if (dtype == ANYMPS_DTYPE_BF16 && (device->features & AMPS_CPU_AVX512_BF16) != 0) {
         return &amps_bf16_gemm_14x32__avx512bf16;
+    }
+    if (dtype == ANYMPS_DTYPE_BF16 && device->isa >= AMPS_CPU_ISA_AVX2) {
+        return device->isa >= AMPS_CPU_ISA_AVX512 ? &amps_bf16_gemm_14x32__avx512 : &amps_bf16_gemm_6x16__avx2;
+    }
+    if (dtype == ANYMPS_DTYPE_F16 && device->isa >= AMPS_CPU_ISA_AVX2) {
+        return device->isa >= AMPS_CPU_ISA_AVX512 ? &amps_f16_gemm_14x32__avx512 : &amps_f16_gemm_6x16__avx2;
     }
     if (dtype == ANYMPS_DTYPE_I8 && device->isa >= AMPS_CPU_ISA_AVX2) {
         return (device->features & AMPS_CPU_AVX512_VNNI) != 0 ? &amps_i8_gemm_14x32__avx512vnni
@@ -65,31 +75,80 @@ bool amps_gemm_low_takes(const amps_gemm_job *job)
     return !low->integer || i32 || args->k <= I32_INTERIOR;
 }
 
-/* Do sums go straight into C? */
-static bool direct(const amps_gemm_args *args)
+/* Do the tiles write C itself, and as what? `whole`: the interior is one block. */
+static bool writes_result(const amps_gemm_args *args, bool whole, amps_low_result *result)
 {
+    *result = AMPS_LOW_SUMS;
     if (args->c_dtype == ANYMPS_DTYPE_I32) {
         return args->alpha == 1.0 && (args->beta == 0.0 || args->beta == 1.0);
     }
-    return args->c_dtype == ANYMPS_DTYPE_F32 && args->a_dtype == ANYMPS_DTYPE_BF16 && args->epilogue == NULL;
+    if (args->a_dtype == ANYMPS_DTYPE_I8 || args->epilogue != NULL) {
+        return false;
+    }
+    if (args->c_dtype == ANYMPS_DTYPE_F32) {
+        return true;
+    }
+    *result = args->c_dtype == ANYMPS_DTYPE_F16 ? AMPS_LOW_F16 : AMPS_LOW_BF16;
+    return whole && args->beta == 0.0;
+}
+
+/* Words of k that are packed before the rows run over them: of one block of rows only those that it needs next. */
+static size_t kept_words(const amps_gemm_job *job)
+{
+    return job->args.m <= job->mc ? job->kc : divide_up(job->args.k, job->low->group);
+}
+
+static bool keeps_b(const amps_gemm_args *args)
+{
+    return args->b_constant != NULL && (args->batch == 1 || args->b_batch_bytes == 0);
+}
+
+/* Few rows read B once: there the packing that dot products need costs more than they gain. */
+static const amps_low_ukr *choose_for(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
+#if defined(__x86_64__)
+    const bool as_it_lies = job->b_column == 1 && job->a_column == 1 && !keeps_b(args);
+    if (low == &amps_bf16_gemm_14x32__avx512bf16 && as_it_lies && args->m <= WIDENED_ROWS) {
+        return &amps_bf16_gemm_14x32__avx512;
+    }
+#endif
+    return low;
+}
+
+/* Is packing B more work than widening it again for every panel? */
+static bool reads_in_place(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t panels = divide_up(args->m, job->low->rows);
+    const bool small = args->k * args->n <= args->device->caches.l2_bytes / 4 / sizeof(uint16_t);
+    return job->low->in_place != NULL && !job->keep_b && job->b_column == 1 && job->a_column == 1 &&
+           panels <= (small ? SMALL_PANELS : LOW_PANELS);
 }
 
 void amps_gemm_low_block(amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
-    const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
+    const amps_low_ukr *low = choose_for(job);
     const size_t words = divide_up(args->k, low->group), width = low->lanes * low->wide;
     const size_t l2_words = args->device->caches.l2_bytes / sizeof(uint32_t);
     job->low = low;
     job->pack_a = job->pack_b = true;
-    job->keep_b = args->b_constant != NULL && (args->batch == 1 || args->b_batch_bytes == 0);
-    job->kc = divide_up(words, divide_up(words, WORDS_BLOCK));
+    job->keep_b = keeps_b(args);
+    job->low_in_place = reads_in_place(job);
+    const bool once = args->m <= low->rows && !job->low_in_place;
+    job->kc = divide_up(words, divide_up(words, once ? LOW_WORDS_BLOCK : WORDS_BLOCK));
     job->panel_rows = divide_up(args->m, divide_up(args->m, low->rows));
+    job->low_direct = writes_result(args, job->kc == words, &job->low_result);
+    if (!job->low_direct) {
+        job->low_result = AMPS_LOW_SUMS;
+    }
     job->kept_columns = divide_up(args->n, width) * width;
-    const size_t panels = direct(args) ? amps_max(1, l2_words / 2 / job->kc / job->panel_rows) : PANELS;
+    const size_t panels = job->low_direct ? amps_max(1, l2_words / 2 / job->kc / job->panel_rows) : PANELS;
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
-    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / words / width);
-    const size_t wanted = (direct(args) ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
+    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / kept_words(job) / width);
+    const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
     job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
 }
 
@@ -103,7 +162,14 @@ static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words
 bool amps_gemm_low_scratch(amps_gemm_job *job)
 {
     job->a_floats = job->mc * (job->kc + 1);
-    job->c_floats = direct(&job->args) ? 0 : job->mc * job->nc;
+    job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
+    if (job->low_in_place) {
+        job->b_floats = 0;
+        return true;
+    }
+    if (job->args.m <= job->mc) {
+        return amps_mul(job->nc, job->kc + 1, &job->b_floats);
+    }
     return packed_words(job, job->nc, &job->b_floats);
 }
 
@@ -222,27 +288,50 @@ static void run_strips(const low_block *block, size_t w, size_t words)
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
     const size_t width = job->low->lanes * job->low->wide;
-    const bool straight = direct(args);
+    const bool straight = job->low_direct;
+    const size_t size = job->low_result == AMPS_LOW_SUMS ? sizeof(uint32_t) : sizeof(uint16_t);
     amps_low_strip s = {.a = block->a_pack, .rows = block->m, .words = words, .panel_rows = job->panel_rows};
+    s.result = job->low_result;
     s.alpha = straight ? job->alpha : 1.0f;
     s.beta = w > 0 ? 1.0f : straight ? job->beta : 0.0f;
     s.add = w > 0 || (straight && args->beta != 0.0);
-    s.c_row = straight ? job->c_row : job->nc;
-    uint32_t *c = block->sums;
+    s.c_row_bytes = (straight ? job->c_row : job->nc) * size;
+    unsigned char *c = (unsigned char *)block->sums;
     if (straight) {
-        c = (uint32_t *)(void *)(args->c + block->b * args->c_batch_bytes) + block->i * job->c_row + block->j;
+        c = args->c + block->b * args->c_batch_bytes + (block->i * job->c_row + block->j) * size;
     }
+    s.a_row = job->kc;
+    s.b_row_bytes = args->b_row_bytes;
+    const unsigned char *b = args->b + block->b * args->b_batch_bytes + w * job->low->group * args->b_row_bytes +
+                             block->j * job->low->element;
+    const size_t from = args->m <= job->mc ? w : 0; /* the first word that is packed */
+    const size_t columns = divide_up(block->n, width) * width;
     for (size_t j = 0; j < block->n; j += width) {
         const uint32_t *kept = (const uint32_t *)(const void *)job->kept_b;
         s.b = kept != NULL ? kept + place_b(job, job->kept_columns, block->j + j, w)
-                           : block->b_pack + place_b(job, divide_up(block->n, width) * width, j, w);
+                           : block->b_pack + place_b(job, columns, j, w) - place_b(job, columns, 0, from);
         s.columns = amps_min(width, block->n - j);
-        s.c = c + j;
-        job->low->strip(&s);
+        s.c = c + j * size;
+        s.b_rows = b + j * job->low->element;
+        (job->low_in_place ? job->low->in_place : job->low->strip)(&s);
     }
 }
 
-/* All columns of a block are packed; rows [first, last). */
+/* Words [w, last) of the block's columns. */
+static void pack_columns(const low_block *block, size_t w, size_t last)
+{
+    const amps_gemm_job *job = block->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_low_layout layout = layout_b(job);
+    const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
+    const size_t columns = divide_up(block->n, layout.width) * layout.width, base = place_b(job, columns, 0, w);
+    for (; w < last && job->kept_b == NULL && !job->low_in_place; w += job->kc) {
+        amps_low_pack(&layout, &b, block->j, block->n, w, amps_min(job->kc, last - w),
+                      block->b_pack + place_b(job, columns, 0, w) - base);
+    }
+}
+
+/* Rows [first, last). Where they are all of C, columns are packed for each block of the interior, else before. */
 static void run_rows(low_block *block, size_t first, size_t last)
 {
     const amps_gemm_job *job = block->job;
@@ -250,30 +339,29 @@ static void run_rows(low_block *block, size_t first, size_t last)
     const amps_low_layout layout = {job->low, job->ukr, job->panel_rows, args->k, true};
     const amps_pack_source a = {args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
     const size_t words = divide_up(args->k, job->low->group);
+    const bool once = args->m <= job->mc;
+    if (!once) {
+        pack_columns(block, 0, words);
+    }
     for (block->i = first; block->i < last; block->i += job->mc) {
         block->m = amps_min(job->mc, last - block->i);
         for (size_t w = 0; w < words; w += job->kc) {
             const size_t here = amps_min(job->kc, words - w);
-            amps_low_pack(&layout, &a, block->i, block->m, w, here, block->a_pack);
+            if (once) {
+                pack_columns(block, w, w + here);
+            }
+            if (job->low_in_place) {
+                job->low->lines(args->a + block->b * args->a_batch_bytes + block->i * args->a_row_bytes +
+                                    w * job->low->element,
+                                args->a_row_bytes, block->m, block->a_pack, job->kc, here);
+            } else {
+                amps_low_pack(&layout, &a, block->i, block->m, w, here, block->a_pack);
+            }
             run_strips(block, w, here);
         }
-        for (size_t i = 0; i < block->m && !direct(args); i++) {
+        for (size_t i = 0; i < block->m && !job->low_direct; i++) {
             finish(job, block->b, block->i + i, block->j, block->n, block->sums + i * job->nc);
         }
-    }
-}
-
-static void pack_columns(const low_block *block)
-{
-    const amps_gemm_job *job = block->job;
-    const amps_gemm_args *args = &job->args;
-    const amps_low_layout layout = layout_b(job);
-    const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
-    const size_t words = divide_up(args->k, job->low->group);
-    const size_t columns = divide_up(block->n, layout.width) * layout.width;
-    for (size_t w = 0; w < words; w += job->kc) {
-        amps_low_pack(&layout, &b, block->j, block->n, w, amps_min(job->kc, words - w),
-                      block->b_pack + place_b(job, columns, 0, w));
     }
 }
 
@@ -305,9 +393,6 @@ void amps_gemm_low_task(const amps_gemm_job *job, size_t task, void *scratch)
     for (block.b = batch_first; block.b < batch_last; block.b++) {
         for (block.j = n_first; block.j < n_last && m_first < m_last; block.j += job->nc) {
             block.n = amps_min(job->nc, n_last - block.j);
-            if (job->kept_b == NULL) {
-                pack_columns(&block);
-            }
             run_rows(&block, m_first, m_last);
         }
     }

@@ -118,7 +118,8 @@ static bool keeps_b(const amps_gemm_args *args)
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
-    if (amps_gemm_low_takes(job)) {
+    const bool narrow = amps_gemm_low_takes(job);
+    if (narrow && amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype)->group > 1) {
         return AMPS_GEMM_LOW;
     }
     if (!has_tiles(job)) {
@@ -128,7 +129,7 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
         return AMPS_GEMM_STRIP;
     }
     if (keeps_b(args)) {
-        return AMPS_GEMM_STRIP;
+        return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
     }
     const bool a_along = job->a_column == 1;
     const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
@@ -144,7 +145,7 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (high_along && args->k >= DOT_LONG && low <= (low_along ? DOT_LOW : DOT_COPIED)) {
         return AMPS_GEMM_DOT;
     }
-    return AMPS_GEMM_STRIP;
+    return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
 }
 
 /* How many tasks are worth starting. */

@@ -24,24 +24,30 @@ static const unsigned char *element(const block *b, size_t x, size_t k)
     return s->base + ((b->x + x) * s->across + (b->k + k) * s->along) * b->layout->low->element;
 }
 
-/* n elements of line x from k on as words; where they do not lie side by side they are collected first. */
-static void take_line(const block *b, size_t x, size_t k, size_t n, uint32_t *to)
+/* n elements of `lines` lines from x and k on as words in the stage; where those of a line do not lie side by side they
+   are collected first. */
+static void take_lines(const block *b, size_t x, size_t lines, size_t k, size_t n, uint32_t *stage)
 {
     const amps_low_ukr *low = b->layout->low;
     unsigned char collected[STAGE * WORD_BYTES];
-    const unsigned char *from = element(b, x, k);
-    if (b->source->along != 1) {
-        for (size_t i = 0; i < n; i++) {
-            memcpy(collected + i * low->element, element(b, x, k + i), low->element);
-        }
-        from = collected;
-    }
-    if (low->line != NULL) {
-        low->line(from, to, n);
+    if (b->source->along == 1 && low->lines != NULL) {
+        low->lines(element(b, x, k), b->source->across * low->element, lines, stage, STAGE, n);
         return;
     }
-    to[(n - 1) / low->group] = 0;
-    memcpy(to, from, n * low->element);
+    for (size_t l = 0; l < lines; l++, stage += STAGE) {
+        if (b->source->along == 1) {
+            memcpy(collected, element(b, x + l, k), n * low->element);
+        }
+        for (size_t i = 0; i < n && b->source->along != 1; i++) {
+            memcpy(collected + i * low->element, element(b, x + l, k + i), low->element);
+        }
+        if (low->lines != NULL) {
+            low->lines(collected, 0, 1, stage, STAGE, n);
+        } else {
+            stage[(n - 1) / low->group] = 0;
+            memcpy(stage, collected, n * low->element);
+        }
+    }
 }
 
 /* Lines along k, turned around in blocks by way of the stage. */
@@ -54,9 +60,7 @@ static void panel_staged(const block *b, size_t first_k)
         const size_t n = amps_min(STAGE * group, b->interior - k);
         for (size_t x = 0; x < b->count; x += STAGE_LINES) {
             const size_t lines = amps_min(STAGE_LINES, b->count - x);
-            for (size_t l = 0; l < lines; l++) {
-                take_line(b, x + l, k, n, stage + l * STAGE);
-            }
+            take_lines(b, x, lines, k, n, stage);
             layout->ukr->transpose((const float *)(const void *)stage, STAGE,
                                    (float *)(void *)(b->to + k / group * layout->width + x), layout->width, lines,
                                    (n + group - 1) / group);
@@ -70,7 +74,7 @@ static void panel_along(const block *b)
     const amps_low_layout *layout = b->layout;
     const size_t row_bytes = b->source->across * layout->low->element;
     size_t whole = 0;
-    if (b->source->along == 1 && layout->low->line == NULL && row_bytes % WORD_BYTES == 0) {
+    if (b->source->along == 1 && layout->low->lines == NULL && row_bytes % WORD_BYTES == 0) {
         whole = b->interior / layout->low->group;
         layout->ukr->transpose((const float *)(const void *)element(b, 0, 0), row_bytes / WORD_BYTES,
                                (float *)(void *)b->to, layout->width, b->count, whole);
@@ -112,6 +116,8 @@ void amps_low_pack(const amps_low_layout *layout, const amps_pack_source *source
             b.to = to + width;
             panel_along(&b);
         }
-        layout->low->seal(to, width, words, layout->left);
+        if (layout->low->seal != NULL) {
+            layout->low->seal(to, width, words, layout->left);
+        }
     }
 }

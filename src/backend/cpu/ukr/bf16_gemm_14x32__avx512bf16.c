@@ -11,7 +11,7 @@
  */
 #include <immintrin.h>
 
-#include "low_ukr.h"
+#include "low_store_avx512.h"
 
 typedef __m512i word;
 typedef __m512 sums;
@@ -36,24 +36,13 @@ static inline sums low_dot(sums acc, word a, word b)
 {
     return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);
 }
-static inline void low_store(const amps_low_strip *s, uint32_t *c, sums x, size_t columns)
-{
-    const __mmask16 lanes = (__mmask16)((1u << (columns < 16 ? columns : 16)) - 1u);
-    if (s->alpha != 1.0f || s->beta != 0.0f) {
-        const __m512 alpha = _mm512_set1_ps(s->alpha), beta = _mm512_set1_ps(s->beta);
-        x = s->beta == 0.0f ? _mm512_mul_ps(alpha, x)
-                            : _mm512_fmadd_ps(x, alpha, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, c), beta));
-    }
-    _mm512_mask_storeu_ps(c, lanes, x);
-}
-
 #include "low_tile.h"
 
 /* Exponents are biased by 127: 2^-126 is a multiple of 2^(x + y - 14) if x + y - 254 - 14 >= -126. */
 enum { LEAST_SUM = 142, SUBNORMAL = -1000, NOTHING = 1000, CAREFUL_ROWS = 6 };
 
 /* At most CAREFUL_ROWS rows: both halves of a word as f32. */
-AMPS_INLINE void careful_tile(const amps_low_strip *s, const uint32_t *a, uint32_t *c, int mr)
+AMPS_INLINE void careful_tile(const amps_low_strip *s, const uint32_t *a, unsigned char *c, int mr)
 {
     const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
     const uint32_t *b = s->b + LOW_STRIP;
@@ -83,21 +72,21 @@ AMPS_INLINE void careful_tile(const amps_low_strip *s, const uint32_t *a, uint32
     }
     const size_t first = s->columns < LOW_LANES ? s->columns : LOW_LANES;
 #pragma GCC unroll 6
-    for (int i = 0; i < mr; i++, c += s->c_row) {
+    for (int i = 0; i < mr; i++, c += s->c_row_bytes) {
         low_store(s, c, acc[2 * i], first);
         if (s->columns > LOW_LANES) {
-            low_store(s, c + LOW_LANES, acc[2 * i + 1], s->columns - LOW_LANES);
+            low_store(s, c + LOW_LANES * (s->result == AMPS_LOW_SUMS ? 4 : 2), acc[2 * i + 1], s->columns - LOW_LANES);
         }
     }
 }
 
-static void careful_panel(const amps_low_strip *s, const uint32_t *a, uint32_t *c, size_t rows)
+static void careful_panel(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
 {
     a += s->panel_rows;
-    for (; rows >= CAREFUL_ROWS; rows -= CAREFUL_ROWS, a += CAREFUL_ROWS, c += CAREFUL_ROWS * s->c_row) {
+    for (; rows >= CAREFUL_ROWS; rows -= CAREFUL_ROWS, a += CAREFUL_ROWS, c += CAREFUL_ROWS * s->c_row_bytes) {
         careful_tile(s, a, c, CAREFUL_ROWS);
     }
-    for (; rows > 0; rows--, a++, c += s->c_row) {
+    for (; rows > 0; rows--, a++, c += s->c_row_bytes) {
         careful_tile(s, a, c, 1);
     }
 }
@@ -105,7 +94,7 @@ static void careful_panel(const amps_low_strip *s, const uint32_t *a, uint32_t *
 static void strip(const amps_low_strip *s)
 {
     const uint32_t *a = s->a;
-    uint32_t *c = s->c;
+    unsigned char *c = s->c;
     for (size_t left = s->rows; left > 0;) {
         const size_t rows = left < s->panel_rows ? left : s->panel_rows;
         if ((int32_t)a[0] + (int32_t)s->b[0] >= LEAST_SUM) {
@@ -115,9 +104,13 @@ static void strip(const amps_low_strip *s)
         }
         left -= rows;
         a += s->panel_rows * (s->words + 1);
-        c += rows * s->c_row;
+        c += rows * s->c_row_bytes;
     }
 }
+
+/* Rows are read 64 bytes at a time, and the next strip goes on where this one ends: too many streams for the machine's own
+   prefetching. */
+enum { AHEAD = 128 };
 
 /* Two rows of at most 32 columns a step. */
 static void interleave(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
@@ -133,6 +126,8 @@ static void interleave(const unsigned char *from, size_t row_bytes, size_t inter
             const size_t here = n - j < 32 ? n - j : 32;
             const __mmask32 lanes = (__mmask32)(((uint64_t)1 << here) - 1u);
             const __m512i x = _mm512_maskz_loadu_epi16(lanes, from + 2 * j);
+            _mm_prefetch((const char *)from + 2 * j + AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)from + row_bytes + 2 * j + AHEAD, _MM_HINT_T0);
             const __m512i y = _mm512_maskz_loadu_epi16(k + 1 < interior ? lanes : 0, from + row_bytes + 2 * j);
             _mm512_mask_storeu_epi32(to + j, (__mmask16)lanes, _mm512_permutex2var_epi16(x, low, y));
             _mm512_mask_storeu_epi32(to + j + 16, (__mmask16)(lanes >> 16), _mm512_permutex2var_epi16(x, high, y));

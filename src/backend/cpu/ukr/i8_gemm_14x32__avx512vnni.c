@@ -33,7 +33,25 @@ static inline sums low_dot(sums acc, word a, word b)
 {
     return _mm512_dpbusd_epi32(acc, a, b);
 }
-static inline void low_store(const amps_low_strip *s, uint32_t *c, sums x, size_t columns)
+typedef __mmask16 low_lanes;
+
+static inline low_lanes low_first_lanes(size_t n)
+{
+    return (low_lanes)((1u << n) - 1u);
+}
+static inline bool low_is_plain(const amps_low_strip *s)
+{
+    return !s->add;
+}
+static inline void low_put(unsigned char *c, bool whole, low_lanes lanes, sums x)
+{
+    if (whole) {
+        _mm512_storeu_si512(c, x);
+    } else {
+        _mm512_mask_storeu_epi32(c, lanes, x);
+    }
+}
+static inline void low_store(const amps_low_strip *s, unsigned char *c, sums x, size_t columns)
 {
     const __mmask16 lanes = (__mmask16)((1u << (columns < 16 ? columns : 16)) - 1u);
     if (s->add) {
@@ -46,15 +64,7 @@ static inline void low_store(const amps_low_strip *s, uint32_t *c, sums x, size_
 
 static void strip(const amps_low_strip *s)
 {
-    const uint32_t *a = s->a;
-    uint32_t *c = s->c;
-    for (size_t left = s->rows; left > 0;) {
-        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
-        panel(s, a, c, rows);
-        left -= rows;
-        a += s->panel_rows * (s->words + 1);
-        c += rows * s->c_row;
-    }
+    panels(s);
 }
 
 /* 16 columns of one row, or nothing. */

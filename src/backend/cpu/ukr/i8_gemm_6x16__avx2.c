@@ -33,11 +33,27 @@ static inline sums low_dot(sums acc, word a, word b)
 {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
 }
-static inline void low_store(const amps_low_strip *s, uint32_t *c, sums x, size_t columns)
+typedef __m256i low_lanes;
+
+static inline low_lanes low_first_lanes(size_t n)
 {
-    static const int32_t first[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    const size_t left = columns < LOW_LANES ? LOW_LANES - columns : 0;
-    const __m256i lanes = _mm256_loadu_si256((const __m256i *)(const void *)(first + left));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline bool low_is_plain(const amps_low_strip *s)
+{
+    return !s->add;
+}
+static inline void low_put(unsigned char *c, bool whole, low_lanes lanes, sums x)
+{
+    if (whole) {
+        _mm256_storeu_si256((__m256i *)(void *)c, x);
+    } else {
+        _mm256_maskstore_epi32((int *)(void *)c, lanes, x);
+    }
+}
+static inline void low_store(const amps_low_strip *s, unsigned char *c, sums x, size_t columns)
+{
+    const low_lanes lanes = low_first_lanes(columns);
     int *to = (int *)(void *)c;
     if (s->add) {
         x = _mm256_add_epi32(x, _mm256_maskload_epi32(to, lanes));
@@ -49,15 +65,7 @@ static inline void low_store(const amps_low_strip *s, uint32_t *c, sums x, size_
 
 static void strip(const amps_low_strip *s)
 {
-    const uint32_t *a = s->a;
-    uint32_t *c = s->c;
-    for (size_t left = s->rows; left > 0;) {
-        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
-        panel(s, a, c, rows);
-        left -= rows;
-        a += s->panel_rows * (s->words + 1);
-        c += rows * s->c_row;
-    }
+    panels(s);
 }
 
 static inline uint32_t pair(signed char first, signed char second)
@@ -85,25 +93,19 @@ static void interleave(const unsigned char *from, size_t row_bytes, size_t inter
     }
 }
 
-static void line(const unsigned char *from, uint32_t *to, size_t n)
+static void lines(const unsigned char *from, size_t row_bytes, size_t count, uint32_t *to, size_t to_row, size_t n)
 {
-    const signed char *x = (const signed char *)from;
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(x + i)));
-        _mm256_storeu_si256((__m256i *)(void *)(to + i / 2), wide);
+    for (size_t l = 0; l < count; l++, from += row_bytes, to += to_row) {
+        const signed char *x = (const signed char *)from;
+        size_t i = 0;
+        for (; i + 16 <= n; i += 16) {
+            const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(x + i)));
+            _mm256_storeu_si256((__m256i *)(void *)(to + i / 2), wide);
+        }
+        for (; i < n; i += 2) {
+            to[i / 2] = pair(x[i], i + 1 < n ? x[i + 1] : 0);
+        }
     }
-    for (; i < n; i += 2) {
-        to[i / 2] = pair(x[i], i + 1 < n ? x[i + 1] : 0);
-    }
-}
-
-static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
-{
-    (void)panel_words;
-    (void)width;
-    (void)words;
-    (void)left;
 }
 
 static void convert(uint32_t *values, size_t n)
@@ -129,7 +131,6 @@ const amps_low_ukr amps_i8_gemm_6x16__avx2 = {
     .integer = true,
     .strip = strip,
     .interleave = interleave,
-    .line = line,
+    .lines = lines,
     .convert = convert,
-    .seal = seal,
 };

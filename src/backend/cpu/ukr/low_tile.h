@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * low_tile.h: the template of the tiles of narrow types. A microkernel file defines `word` and `sums` (vectors of
- * words and of sums), LOW_LANES, LOW_WIDE, LOW_ROWS (at most 14), low_load, low_splat, low_first, low_dot and
- * low_store, then includes this file, which gives `panel`.
+ * words and of sums), LOW_LANES, LOW_WIDE, LOW_ROWS (at most 14), low_load, low_splat, low_first, low_dot,
+ * low_store (one vector of sums with all that follows), low_is_plain (is that a mere store?), low_lanes with
+ * low_first_lanes, and low_put (that store, whole or of some lanes), then includes this file, which gives `panel` and `panels`.
  *
  * One tile keeps MR rows by NV vectors of sums in registers while the words run; every word of B is loaded once,
  * every word of A spread over a vector:
@@ -23,9 +24,44 @@
 
 enum { LOW_STRIP = LOW_LANES * LOW_WIDE, LOW_SUMS = 28 };
 
+/* The tile's sums, `acc` by rows of nv vectors, into C with all that follows. Out of line: the tiles' own code stays
+   short enough for the instruction cache. */
+static __attribute__((noinline)) void finish_tile(const amps_low_strip *s, const sums *acc, unsigned char *c, int mr,
+                                                  int nv)
+{
+    const size_t size = s->result == AMPS_LOW_SUMS ? 4 : 2;
+    for (int i = 0; i < mr; i++, c += s->c_row_bytes) {
+        for (int v = 0; v < nv; v++) {
+            const size_t past = (size_t)v * LOW_LANES;
+            low_store(s, c + past * size, acc[i * nv + v], v + 1 < nv ? LOW_LANES : s->columns - past);
+        }
+    }
+}
+
+AMPS_INLINE void tile_store(const amps_low_strip *s, const sums *acc, unsigned char *c, int mr, int nv)
+{
+    if (!low_is_plain(s)) {
+        sums kept[LOW_SUMS];
+#pragma GCC unroll 28
+        for (int i = 0; i < mr * nv; i++) {
+            kept[i] = acc[i];
+        }
+        finish_tile(s, kept, c, mr, nv);
+        return;
+    }
+    const low_lanes last = low_first_lanes(s->columns - (size_t)(nv - 1) * LOW_LANES);
+#pragma GCC unroll 14
+    for (int i = 0; i < mr; i++, c += s->c_row_bytes) {
+#pragma GCC unroll 4
+        for (int v = 0; v < nv; v++) {
+            low_put(c + v * LOW_LANES * 4, v + 1 < nv, last, acc[i * nv + v]);
+        }
+    }
+}
+
 /* a, b: the words behind the heads; `head`: B's. */
-AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, const uint32_t *head, uint32_t *c,
-                      int mr, int nv)
+AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, const uint32_t *head,
+                      unsigned char *c, int mr, int nv)
 {
     sums acc[LOW_SUMS];
 #pragma GCC unroll 28
@@ -49,18 +85,11 @@ AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t
         a += s->panel_rows;
         b += LOW_STRIP;
     }
-#pragma GCC unroll 14
-    for (int i = 0; i < mr; i++, c += s->c_row) {
-#pragma GCC unroll 4
-        for (int v = 0; v < nv; v++) {
-            const size_t past = (size_t)v * LOW_LANES;
-            low_store(s, c + past, acc[i * nv + v], v + 1 < nv ? LOW_LANES : s->columns - past);
-        }
-    }
+    tile_store(s, acc, c, mr, nv);
 }
 
 AMPS_INLINE void panel_rows(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, const uint32_t *head,
-                            uint32_t *c, size_t rows, int nv)
+                            unsigned char *c, size_t rows, int nv)
 {
     switch (rows) {
     case 1: tile(s, a, b, head, c, 1, nv); break;
@@ -88,13 +117,27 @@ AMPS_INLINE void panel_rows(const amps_low_strip *s, const uint32_t *a, const ui
 }
 
 /* One panel of `rows` rows; a and s->b point to the heads. */
-static void panel(const amps_low_strip *s, const uint32_t *a, uint32_t *c, size_t rows)
+static void panel(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
 {
     const uint32_t *words = a + s->panel_rows;
     if (s->columns > LOW_LANES) {
         panel_rows(s, words, s->b + LOW_STRIP, s->b, c, rows, LOW_WIDE);
     } else {
         panel_rows(s, words, s->b + LOW_STRIP, s->b, c, rows, 1);
+    }
+}
+
+/* All panels of a strip. */
+AMPS_INLINE void panels(const amps_low_strip *s)
+{
+    const uint32_t *a = s->a;
+    unsigned char *c = s->c;
+    for (size_t left = s->rows; left > 0;) {
+        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
+        panel(s, a, c, rows);
+        left -= rows;
+        a += s->panel_rows * (s->words + 1);
+        c += rows * s->c_row_bytes;
     }
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * low_ukr.h: what a matmul microkernel of narrow types (bf16, i8) is given. Filled by gemm_low.c and pack_low.c, read
- * by the files bf16_gemm_* and i8_gemm_* of this folder. Nothing here knows threads, blocking or memory.
+ * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8) is given. Filled by gemm_low.c and pack_low.c, read
+ * by the files bf16_gemm_*, half_gemm_* and i8_gemm_* of this folder. Nothing here knows threads, blocking or memory.
  *
  * Both operands come packed in 32-bit words of `group` neighbours along k, as the machine's dot product
- * instructions want them; where k is no multiple of the group, zeros follow. A panel of A (rows side by side) or a
+ * instructions want them, or widened to f32 one by one (group 1); where k is no multiple of the group, zeros follow. A panel of A (rows side by side) or a
  * strip of B (columns side by side) is
  *
  *     head:      `width` words of the microkernel's own, written by `seal`
@@ -19,6 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. */
+typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16 } amps_low_result;
+
 /*
  * One strip of sums, at most `wide` vectors wide, any number of rows high:
  *
@@ -30,8 +33,13 @@
 typedef struct amps_low_strip {
     const uint32_t *a; /* the first panel's head; panels follow one another */
     const uint32_t *b; /* the strip's head */
+    /* For `in_place` instead: a are rows of words a_row apart, without heads, and B is read where it lies. */
+    size_t a_row;
+    const unsigned char *b_rows;
+    size_t b_row_bytes;
     void *c;
-    size_t c_row; /* in elements */
+    size_t c_row_bytes;
+    amps_low_result result; /* what C holds */
     size_t rows, columns, words;
     size_t panel_rows;
     float alpha, beta;
@@ -46,19 +54,26 @@ typedef struct amps_low_ukr {
     size_t rows;        /* highest panel */
     bool integer;       /* sums are i32 */
     void (*strip)(const amps_low_strip *strip);
+    /* The same with B's rows as the operand has them; NULL where there is none. */
+    void (*in_place)(const amps_low_strip *strip);
     /* Rows of a matrix, `n` elements wide and row_bytes apart, to words: to[w * to_row + j] holds rows w·group …
        of column j; `interior` rows. */
     void (*interleave)(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
                        size_t n);
-    /* n elements side by side along k to words, where words are not just their bytes; else NULL. */
-    void (*line)(const unsigned char *from, uint32_t *to, size_t n);
+    /* `lines` lines of n elements side by side along k, row_bytes apart, to words to_row apart; NULL where words are
+       just the elements' bytes. */
+    void (*lines)(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n);
     /* n i32 sums to f32 where they lie; NULL where sums are f32. */
     void (*convert)(uint32_t *sums, size_t n);
-    /* Ends the packing of a panel (`left`) or strip: its head, and what the words need. */
+    /* Ends the packing of a panel (`left`) or strip: its head, and what the words need. NULL: nothing to do. */
     void (*seal)(uint32_t *panel, size_t width, size_t words, bool left);
 } amps_low_ukr;
 
 extern const amps_low_ukr amps_bf16_gemm_14x32__avx512bf16;
+extern const amps_low_ukr amps_f16_gemm_14x32__avx512;
+extern const amps_low_ukr amps_bf16_gemm_14x32__avx512;
+extern const amps_low_ukr amps_f16_gemm_6x16__avx2;
+extern const amps_low_ukr amps_bf16_gemm_6x16__avx2;
 extern const amps_low_ukr amps_i8_gemm_14x32__avx512vnni;
 extern const amps_low_ukr amps_i8_gemm_6x16__avx2;
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * half_gemm_14x32__avx512.c: f16 and bf16 matmul tiles of AVX-512 without dot products of these types: elements are
+ * widened to f32 while they are packed. Called by gemm_low.c through low_ukr.h; the tile is in low_tile.h. Register
+ * budget of 32: 14 * 2 sums, 2 of B, 1 splat of A, 1 spare.
+ */
+#include "low_store_avx512.h"
+
+typedef __m512 word;
+typedef __m512 sums;
+#define LOW_LANES 16
+#define LOW_WIDE  2
+#define LOW_ROWS  14
+
+static inline word low_load(const uint32_t *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline word low_splat(uint32_t x)
+{
+    return _mm512_castsi512_ps(_mm512_set1_epi32((int)x));
+}
+static inline sums low_first(const uint32_t *head)
+{
+    (void)head;
+    return _mm512_setzero_ps();
+}
+static inline sums low_dot(sums acc, word a, word b)
+{
+    return _mm512_fmadd_ps(a, b, acc);
+}
+
+#include "low_tile.h"
+
+/* `columns` elements of a row, at most 16, widened. */
+static inline word place_load(const unsigned char *p, size_t columns, bool bf16)
+{
+    const __mmask16 lanes = (__mmask16)((1u << (columns < 16 ? columns : 16)) - 1u);
+    const __m256i x = _mm256_maskz_loadu_epi16(lanes, p);
+    return bf16 ? _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)) : _mm512_cvtph_ps(x);
+}
+
+#include "low_in_place.h"
+
+static void strip(const amps_low_strip *s)
+{
+    panels(s);
+}
+
+static void f16_in_place(const amps_low_strip *s)
+{
+    place_panels(s, false);
+}
+
+static void bf16_in_place(const amps_low_strip *s)
+{
+    place_panels(s, true);
+}
+
+/* n elements, of bf16 or f16, widened. */
+AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool bf16)
+{
+    for (size_t j = 0; j < n; j += 16) {
+        const __mmask16 lanes = (__mmask16)(n - j < 16 ? (1u << (n - j)) - 1u : 0xffffu);
+        const __m256i x = _mm256_maskz_loadu_epi16(lanes, from + 2 * j);
+        const __m512i wide =
+            bf16 ? _mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16) : _mm512_castps_si512(_mm512_cvtph_ps(x));
+        _mm512_mask_storeu_epi32(to + j, lanes, wide);
+    }
+}
+
+static void f16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
+{
+    for (size_t l = 0; l < lines; l++) {
+        widen(from + l * row_bytes, to + l * to_row, n, false);
+    }
+}
+
+static void bf16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
+{
+    for (size_t l = 0; l < lines; l++) {
+        widen(from + l * row_bytes, to + l * to_row, n, true);
+    }
+}
+
+const amps_low_ukr amps_f16_gemm_14x32__avx512 = {
+    .name = "f16_gemm_14x32__avx512",
+    .group = 1,
+    .element = 2,
+    .lanes = LOW_LANES,
+    .wide = LOW_WIDE,
+    .rows = LOW_ROWS,
+    .strip = strip,
+    .in_place = f16_in_place,
+    .interleave = f16_lines,
+    .lines = f16_lines,
+};
+
+const amps_low_ukr amps_bf16_gemm_14x32__avx512 = {
+    .name = "bf16_gemm_14x32__avx512",
+    .group = 1,
+    .element = 2,
+    .lanes = LOW_LANES,
+    .wide = LOW_WIDE,
+    .rows = LOW_ROWS,
+    .strip = strip,
+    .in_place = bf16_in_place,
+    .interleave = bf16_lines,
+    .lines = bf16_lines,
+};
