@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cpu_lora.c: result = [result +] source*W + scale*(source*A)*B on the CPU as two or three products. Run by
- * cpu_queue.c; gemm.h multiplies.
+ * cpu_lora.c: result = [result +] source*W + scale*(source*A)*B on the CPU. Run by cpu_queue.c; gemm.h multiplies by W,
+ * adapter.h by A and B, block of rows by block of rows. A very low source or a high rank goes through two products of
+ * gemm.h instead.
  *
  * source*A stays in f32. With a base product and a 16-bit type the whole sum is formed in f32 beside the
  * result and rounded once at the end.
  *
  *     scratch:   | source*A: batch × rows × rank | sum: batch × rows × outputs | the products' own |
  */
+#include "backend/cpu/adapter.h"
 #include "backend/cpu/cpu_product.h"
 
-#include "backend/cpu/cpu_rows.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 
@@ -22,7 +23,9 @@ typedef struct job {
     size_t rank;
     bool wide; /* the sum is formed in scratch */
     size_t inner_bytes, wide_bytes;
+    bool fused; /* by `adapter`, else by `inner` and `outer` */
     amps_gemm_args inner, base, outer;
+    amps_adapter adapter;
 } job;
 
 static bool floats_bytes(size_t batch, size_t rows, size_t columns, size_t *bytes)
@@ -42,6 +45,29 @@ static void to_floats(amps_gemm_args *args, size_t m, size_t n)
     args->n = n;
 }
 
+static amps_adapter adapter_of(const job *self)
+{
+    const amps_gemm_args *const inner = &self->inner;
+    const amps_gemm_args *const outer = &self->outer;
+    return (amps_adapter){
+        .device = self->device,
+        .batch = self->record->batch,
+        .rows = inner->m,
+        .inputs = inner->k,
+        .rank = inner->n,
+        .outputs = outer->n,
+        .x = {amps_view_host(self->source, 0), inner->a_batch_bytes, inner->a_row_bytes, inner->a_column_bytes,
+              inner->a_dtype},
+        .a = {amps_view_host(self->down, 0), inner->b_batch_bytes, inner->b_row_bytes, inner->b_column_bytes,
+              inner->b_dtype},
+        .b = {amps_view_host(self->up, 0), outer->b_batch_bytes, outer->b_row_bytes, outer->b_column_bytes,
+              outer->b_dtype},
+        .c = {outer->c, outer->c_batch_bytes, outer->c_row_bytes, outer->c_column_bytes, outer->c_dtype},
+        .alpha = (float)outer->alpha,
+        .beta = (float)outer->beta,
+    };
+}
+
 /* Everything but the addresses in scratch. False: a size exceeds size_t. */
 static bool fill(job *self, const amps_cpu_device *device, const amps_record *record)
 {
@@ -58,7 +84,8 @@ static bool fill(job *self, const amps_cpu_device *device, const amps_record *re
     const size_t outputs = self->result->columns;
     self->rank = self->desc->transpose_down ? self->down->rows : self->down->columns;
     self->wide = self->weights->memory != NULL && self->result->dtype != ANYMPS_DTYPE_F32;
-    if (!floats_bytes(record->batch, rows, self->rank, &self->inner_bytes) ||
+    self->fused = amps_adapter_takes(rows, self->source->columns, self->rank);
+    if ((!self->fused && !floats_bytes(record->batch, rows, self->rank, &self->inner_bytes)) ||
         (self->wide && !floats_bytes(record->batch, rows, outputs, &self->wide_bytes))) {
         return false;
     }
@@ -88,6 +115,7 @@ static bool fill(job *self, const amps_cpu_device *device, const amps_record *re
         to_floats(&self->base, rows, outputs);
         to_floats(&self->outer, rows, outputs);
     }
+    self->adapter = adapter_of(self);
     return true;
 }
 
@@ -97,8 +125,9 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
     size_t inner = 0;
     size_t base = 0;
     size_t outer = 0;
-    if (!fill(&self, device, record) || !amps_gemm_scratch(&self.inner, &inner) ||
-        !amps_gemm_scratch(&self.outer, &outer) ||
+    if (!fill(&self, device, record) ||
+        !(self.fused ? amps_adapter_scratch(&self.adapter, &inner)
+                     : amps_gemm_scratch(&self.inner, &inner) && amps_gemm_scratch(&self.outer, &outer)) ||
         (self.weights->memory != NULL && !amps_gemm_scratch(&self.base, &base))) {
         return false;
     }
@@ -155,11 +184,18 @@ static void run(const amps_cpu_device *device, const amps_record *record, void *
             amps_pool_run(device->pool, record->batch * self.result->rows, load_row, &self);
         }
     }
-    amps_gemm(&self.inner, rest);
+    if (!self.fused) {
+        amps_gemm(&self.inner, rest);
+    }
     if (self.weights->memory != NULL) {
         amps_gemm(&self.base, rest);
     }
-    amps_gemm(&self.outer, rest);
+    if (self.fused) {
+        self.adapter.c.at = self.outer.c;
+        amps_adapter_run(&self.adapter, rest);
+    } else {
+        amps_gemm(&self.outer, rest);
+    }
     if (self.wide) {
         amps_pool_run(device->pool, record->batch * self.result->rows, store_row, &self);
     }
