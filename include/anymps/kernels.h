@@ -11,7 +11,7 @@
  * Kernels are immutable and free-threaded: any number of threads may encode one kernel at once.
  *
  * Statuses of `create`: INVALID_ARGUMENT (null, `struct_size` not set, unknown option or enum value,
- * a size missing), UNSUPPORTED (this device lacks the operator or the type combination; never found out
+ * a factor or parameter that is not finite, a size missing), UNSUPPORTED (this device lacks the operator or the type combination; never found out
  * later), OUT_OF_MEMORY. Of `encode`: INVALID_ARGUMENT (null, kernel of another operator or device,
  * operand of another device, origin or batch out of range, aliasing, read-only result),
  * SHAPE_MISMATCH (operands do not fit; the message has both numbers and names the operand),

@@ -102,10 +102,17 @@ static anymps_status read_strides(const char *operation, const struct DLTensor *
 
 static anymps_status refuse_strides(const char *operation, const layout *l)
 {
-    return amps_fail(ANYMPS_SHAPE_MISMATCH,
-                     "%s: strides %zu, %zu, %zu of shape %zu, %zu, %zu are no matrix: make the tensor contiguous",
-                     operation, l->stride[0], l->rank > 1 ? l->stride[1] : 0, l->rank > 2 ? l->stride[2] : 0,
-                     l->size[0], l->rank > 1 ? l->size[1] : 0, l->rank > 2 ? l->size[2] : 0);
+    static const char remedy[] = "make the tensor contiguous";
+    if (l->rank == 1) {
+        return amps_fail(ANYMPS_SHAPE_MISMATCH, "%s: stride %zu of %zu elements is no vector: %s", operation,
+                         l->stride[0], l->size[0], remedy);
+    }
+    if (l->rank == 2) {
+        return amps_fail(ANYMPS_SHAPE_MISMATCH, "%s: strides %zu, %zu of shape %zu, %zu are no matrix: %s", operation,
+                         l->stride[0], l->stride[1], l->size[0], l->size[1], remedy);
+    }
+    return amps_fail(ANYMPS_SHAPE_MISMATCH, "%s: strides %zu, %zu, %zu of shape %zu, %zu, %zu are no matrices: %s",
+                     operation, l->stride[0], l->stride[1], l->stride[2], l->size[0], l->size[1], l->size[2], remedy);
 }
 
 /* Distances of rows and matrices, in elements. */

@@ -70,8 +70,11 @@ anymps_status amps_check_product_dtypes(const char *name, anymps_dtype left, any
             return ANYMPS_OK;
         }
     }
-    return amps_fail(ANYMPS_UNSUPPORTED, "%s: no kernel for %s times %s to %s", name, anymps_dtype_name(left),
-                     anymps_dtype_name(right), anymps_dtype_name(result));
+    return amps_fail(
+        ANYMPS_UNSUPPORTED,
+        "%s: no kernel for %s times %s to %s; there are f32 to f32, f16 to f16 or f32, bf16 to bf16 or f32, "
+        "i8 to f32, f16 or i32, i16 to f32",
+        name, anymps_dtype_name(left), anymps_dtype_name(right), anymps_dtype_name(result));
 }
 
 anymps_status amps_check_finite(const char *name, const char *parameter, double value)
@@ -373,9 +376,12 @@ static anymps_status check_written(const amps_call *call, size_t written, size_t
             continue;
         }
         const size_t b_batch = b->matrix_bytes == 0 ? amps_min(call->batch, 1) : call->batch;
+        /* Buffers that wrap the same memory overlap too, and there the bytes alone would not say how. */
+        const bool apart = a->memory->native != b->memory->native;
         ANYMPS_FAIL_IF(amps_views_overlap(a, call->batch, b, b_batch), ANYMPS_INVALID_ARGUMENT,
-                       "%s: %s at byte %zu overlaps %s at byte %zu%s", call->name, call->roles[written],
-                       a->offset_bytes, call->roles[i], b->offset_bytes, may ? " and is not the very same view" : "");
+                       "%s: %s at byte %zu overlaps %s at byte %zu%s%s", call->name, call->roles[written],
+                       a->offset_bytes, call->roles[i], b->offset_bytes,
+                       apart ? " of a buffer over the same memory" : "", may ? " and is not the very same view" : "");
     }
     return ANYMPS_OK;
 }

@@ -149,7 +149,10 @@ static void check_refusals(void)
     anymps_dlpack_info info = ANYMPS_DLPACK_INFO_INIT;
     make(&t, data, 2, SHAPE(2, 3), SHAPE(6, 2));
     EXPECT_STATUS(ANYMPS_SHAPE_MISMATCH, anymps_dlpack_validate(device, &t.dl, NULL));
-    EXPECT_MESSAGE("make the tensor contiguous");
+    EXPECT_MESSAGE("strides 6, 2 of shape 2, 3 are no matrix: make the tensor contiguous");
+    make(&t, data, 1, SHAPE(3), SHAPE(2));
+    EXPECT_STATUS(ANYMPS_SHAPE_MISMATCH, anymps_dlpack_validate(device, &t.dl, NULL));
+    EXPECT_MESSAGE("stride 2 of 3 elements is no vector: make the tensor contiguous");
     make(&t, data, 0, SHAPE(0), NULL);
     EXPECT_STATUS(ANYMPS_SHAPE_MISMATCH, anymps_dlpack_validate(device, &t.dl, NULL));
     EXPECT_MESSAGE("reshape");
