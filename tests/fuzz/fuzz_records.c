@@ -19,9 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CELLS = 1024, VIEWS = 8, STEPS = 12 };
 
+typedef enum step_kind { MATMUL, SOFTMAX, NEURON, KINDS } step_kind;
+
 /* What the plain loops need of one recorded step. */
 typedef struct step {
-    enum { MATMUL, SOFTMAX, NEURON, KINDS } kind;
+    step_kind kind;
     size_t rows, columns, interior; /* of the result; interior of a matmul */
     anymps_matmul_desc matmul;
     anymps_neuron_desc neuron;
@@ -303,7 +305,7 @@ static void add_step(world *w, fuzz_input *in)
 {
     static anymps_status (*const encode[KINDS])(world *, fuzz_input *, step *) = {
         [MATMUL] = encode_matmul, [SOFTMAX] = encode_softmax, [NEURON] = encode_neuron};
-    static const int kinds[] = {MATMUL, MATMUL, SOFTMAX, NEURON};
+    static const step_kind kinds[] = {MATMUL, MATMUL, SOFTMAX, NEURON};
     if (w->view_count == 0 || w->step_count == STEPS) {
         return;
     }
