@@ -30,6 +30,8 @@ typedef enum fake_option {
                            for a handler waits (FAKE_METAL_LINGER_US) */
     FAKE_EMPTY_KERNELS, /* work is recorded, checked and never computed: for measuring the host side
                            (FAKE_METAL_EMPTY) */
+    FAKE_SILENT,        /* messages are counted and do nothing but answer with their receiver, and a commit tells its
+                           handler at once: what is left of a second commit's time is the library's own */
     FAKE_FAIL_CREATE,   /* n > 0: the n-th creation from now gives nil; 0: none. Counts down to 0 */
     FAKE_FAIL_COMMIT,   /* n > 0: the n-th commit from now ends with an error; its work does not run */
     FAKE_ERROR_CODE,    /* the MTLCommandBufferError of that failure (1: internal, 8: memory, 11: removed) */
