@@ -25,7 +25,7 @@ TARGET static double LOOP(void)
         volatile float sink = a[c][0];
         (void)sink;
     }
-    return 2.0 * LANES * CHAINS * STEPS;
+    return 2.0 * (double)(LANES * CHAINS) * (double)STEPS;
 }
 
 #undef LOOP

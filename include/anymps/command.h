@@ -86,7 +86,9 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_on_completion(any
                                                                              void *context);
 
 /*
- * Sends the records to the device and returns without waiting for anything. An empty one completes.
+ * Sends the records to the device and returns without waiting for them. An empty one completes.
+ * A queue holds 512 commits in flight on Metal (a queue of the caller's: as many as it was made with); one more waits
+ * until one has ended, and so must not come from a completion callback.
  *
  * INVALID_ARGUMENT: null. INVALID_STATE: already in flight. OUT_OF_MEMORY, DEVICE_LOST: nothing ran
  * and the command buffer is as before. EXECUTION_FAILED: the device refused midway. Since: 0.1.

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* A queue holds so many command buffers that have not ended; beyond that `commandBuffer`, and so our commit,
-   blocks until one ends (Metal's own default is 64). */
+   blocks until one ends, as command.h says (Metal's own default is 64). */
 enum { MOST_IN_FLIGHT = 512 };
 
 /* ---- Queues ----------------------------------------------------------------------------------- */
