@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metal_gemm.c: see metal_gemm.h. Called by ops/metal_matmul.c, metal_matrix_vector.c, metal_fully_connected.c.
- * Calls metal_plan.c, errata.c. The launch parameters mirror shaders/matmul.metal and matmul_integer.metal.
+ * Calls metal_plan.c, errata.c. The launch parameters mirror shaders/matmul.metal, matvec.metal and matmul_integer.metal.
  */
 #include "metal_gemm.h"
 
@@ -237,16 +237,18 @@ static strides strides_of(const amps_view *view, bool transposed, bool vector)
 
 typedef struct typed_function {
     anymps_dtype left, result;
-    amps_metal_function tiled, simdgroup;
+    amps_metal_function tiled, simdgroup, vector;
 } typed_function;
 
-/* The own kernel for these types; simdgroup matrices came with Apple7. */
-static anymps_status find_function(const amps_metal_device *device, anymps_dtype left, anymps_dtype result,
+/* The own kernel for the product's types; simdgroup matrices came with Apple7. */
+static anymps_status find_function(const amps_metal_device *device, const amps_metal_gemm *gemm,
                                    amps_metal_function *function)
 {
+    const anymps_dtype left = gemm->left->dtype, result = gemm->result->dtype;
 #define PAIR(l, r, L, R)                                                                                               \
     {                                                                                                                  \
-        ANYMPS_DTYPE_##L, ANYMPS_DTYPE_##R, AMPS_METAL_matmul_##l##_##r, AMPS_METAL_matmul_simdgroup_##l##_##r         \
+        ANYMPS_DTYPE_##L, ANYMPS_DTYPE_##R, AMPS_METAL_matmul_##l##_##r, AMPS_METAL_matmul_simdgroup_##l##_##r,        \
+            AMPS_METAL_matvec_##l##_##r                                                                                \
     }
     static const typed_function functions[] = {
         PAIR(f32, f32, F32, F32),   PAIR(f16, f16, F16, F16), PAIR(f16, f32, F16, F32), PAIR(bf16, bf16, BF16, BF16),
@@ -254,7 +256,9 @@ static anymps_status find_function(const amps_metal_device *device, anymps_dtype
 #undef PAIR
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         if (functions[i].left == left && functions[i].result == result) {
-            *function = device->facts.apple_family >= 7 ? functions[i].simdgroup : functions[i].tiled;
+            *function = gemm->vector                      ? functions[i].vector
+                        : device->facts.apple_family >= 7 ? functions[i].simdgroup
+                                                          : functions[i].tiled;
             return ANYMPS_OK;
         }
     }
@@ -325,14 +329,19 @@ static anymps_status own_float(amps_metal_plan *plan, const amps_metal_gemm *gem
                                   .a = gemm->a,
                                   .b = gemm->b,
                                   .c = gemm->c};
+    const size_t block = params.left.column == 1 ? 4 : 32; /* rows of a threadgroup of matvec.metal */
+    const amps_mtl_size blocks = {1, (gemm->rows + block - 1) / block, gemm->batch};
     amps_metal_function function = (amps_metal_function)0;
-    ANYMPS_TRY(find_function(plan->device, gemm->left->dtype, gemm->result->dtype, &function));
+    ANYMPS_TRY(find_function(plan->device, gemm, &function));
     amps_metal_launch_step *launch;
-    ANYMPS_TRY(amps_metal_add_launch(plan, function, tiles_of(gemm), 128, &params, sizeof params, &launch));
+    ANYMPS_TRY(amps_metal_add_launch(plan, function, gemm->vector ? blocks : tiles_of(gemm), 128, &params,
+                                     sizeof params, &launch));
     amps_metal_bind(launch, gemm->left, gemm->result);
     amps_metal_bind(launch, gemm->right, gemm->result);
-    amps_metal_bind(launch, bias, gemm->result);
-    amps_metal_bind(launch, prelu, gemm->result);
+    if (!gemm->vector) { /* which has neither */
+        amps_metal_bind(launch, bias, gemm->result);
+        amps_metal_bind(launch, prelu, gemm->result);
+    }
     amps_metal_bind(launch, gemm->result, gemm->result);
     return ANYMPS_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metal_matrix_vector.c: matrix_vector on Metal: MPSMatrixVectorMultiplication, or our own product kernels with one
- * column. Called by metal_kernel.c and metal_plan.c.
+ * metal_matrix_vector.c: matrix_vector on Metal: MPSMatrixVectorMultiplication, or our own kernels (matvec.metal; i8 to
+ * i32: product tiles with one column). Called by metal_kernel.c and metal_plan.c.
  */
 #include "metal_gemm.h"
 
