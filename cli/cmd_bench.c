@@ -55,7 +55,7 @@ typedef struct bench_request {
     size_t threads;
     anymps_dtype dtype;
     double seconds;
-    bool peers, json, explain, quiet;
+    bool peers, json, explain, quiet, tune;
     bool chosen[JOB_OPERATORS]; /* none: all */
     bool any_chosen;
 } bench_request;
@@ -95,6 +95,7 @@ static void add_case(bench_run *run, job_operator op, job_sizes sizes)
     if (op == JOB_NEURON || op == JOB_FULLY_CONNECTED) {
         spec.params.neuron = ANYMPS_NEURON_GELU;
     }
+    spec.params.options = run->request->tune ? ANYMPS_MEASURE : 0;
     run->cases[run->case_count++] = spec;
 }
 
@@ -379,6 +380,8 @@ static void add_options(command_line *line, bench_request *r)
                                "time OpenBLAS, BLIS, oneDNN and MKL too, where found"});
     options_add(line, (option){"svg", 0, OPTION_TEXT, &r->svg, "FILE", "draw a roofline chart"});
     options_add(line, (option){"explain", 0, OPTION_FLAG, &r->explain, NULL, "name the kernels"});
+    options_add(line, (option){"tune", 0, OPTION_FLAG, &r->tune, NULL,
+                               "time every way to run each product, keep the fastest in the cache directory"});
     options_add(line, (option){"json", 0, OPTION_FLAG, &r->json, NULL, "as JSON"});
     options_add(line, (option){"quiet", 'q', OPTION_FLAG, &r->quiet, NULL, "no table, no progress bar"});
 }

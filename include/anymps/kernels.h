@@ -50,7 +50,12 @@ enum {
        operands). Off, f32 is f32 on every device. Source: MPSKernelOptionsAllowReducedPrecision. */
     ANYMPS_ALLOW_REDUCED_PRECISION = 2u,
     /* Use only algorithms whose bits repeat from run to run. The CPU always does. */
-    ANYMPS_DETERMINISTIC = 0x10000u
+    ANYMPS_DETERMINISTIC = 0x10000u,
+    /* Time every way that this device has to run the operator while the kernel is made, which takes up to seconds, and
+       remember the fastest, in this process and in the user's cache directory ($XDG_CACHE_HOME/anymps, else
+       ~/.cache/anymps), for all later kernels of the sizes and layout with algorithm AUTO. anymps_kernel_explain says what was found.
+       The products (matmul, matrix_vector, fully_connected of given sizes) on CUDA have a choice; elsewhere it does nothing. */
+    ANYMPS_MEASURE = 0x20000u
 };
 
 /* Whose kernels run an operator, where there is a choice. */

@@ -32,7 +32,7 @@ anymps_status amps_check_create(const char *name, const anymps_device *device, c
 
 anymps_status amps_check_options(const char *name, uint32_t options, anymps_algorithm algorithm)
 {
-    const uint32_t known = ANYMPS_ALLOW_REDUCED_PRECISION | ANYMPS_DETERMINISTIC;
+    const uint32_t known = ANYMPS_ALLOW_REDUCED_PRECISION | ANYMPS_DETERMINISTIC | ANYMPS_MEASURE;
     ANYMPS_FAIL_IF((options & ~known) != 0, ANYMPS_INVALID_ARGUMENT, "%s: options 0x%x has bits beyond 0x%x", name,
                    (unsigned)options, (unsigned)known);
     ANYMPS_FAIL_IF((unsigned)algorithm > ANYMPS_ALGORITHM_OWN, ANYMPS_INVALID_ARGUMENT,

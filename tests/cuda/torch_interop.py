@@ -102,6 +102,18 @@ def run():
         must(lib.anymps_command_buffer_wait(commands), "wait")
         check(difference.item() < 1e-6, f"round {i}: softmax in PyTorch's stream differs by {difference.item()}")
 
+    # the caller's own stream as the target of one commit: the queue is another's, the first commit launches, later ones are a graph
+    other = torch.cuda.Stream()
+    for i in range(6):
+        with torch.cuda.stream(other):
+            x.normal_()
+            for _ in range(5):
+                x.mul_(1.01)
+            must(lib.anymps_command_buffer_commit_native(commands, P(other.cuda_stream)), "commit_native")
+            difference = (y - torch.softmax(x, -1)).abs().max()
+        must(lib.anymps_command_buffer_wait(commands), "wait")
+        check(difference.item() < 1e-6, f"round {i}: softmax in the caller's stream differs by {difference.item()}")
+
     for matrix in [*tensors, source, result]:
         lib.anymps_matrix_release(matrix)
     lib.anymps_command_buffer_release(commands)

@@ -115,6 +115,11 @@ static int set(object *self, enum kind kind, const void *value, size_t size)
     return self->kind == kind && value != NULL && (size == 4 || size == 8) ? SUCCESS : INVALID_VALUE;
 }
 
+size_t cublasLtGetVersion(void)
+{
+    return 130000;
+}
+
 int cublasLtCreate(object **made)
 {
     return create(made, HANDLE) == SUCCESS ? SUCCESS : NOT_INITIALIZED;

@@ -22,6 +22,9 @@ void fake_cuda_only(const char *function);
 /* While held, flag writes of streams wait; releasing performs them in order. */
 void fake_cuda_hold(bool hold);
 
+/* Graphs whose last kernel's name begins with `prefix` take 0.2 ms by their events, all others 0.25; "": all others. */
+void fake_cuda_fast(const char *prefix);
+
 /* What is alive. All 0 when everything has been given back. */
 typedef struct fake_cuda_live {
     long device_blocks, pinned_blocks, registered, streams, events, graphs, executables, modules, contexts;

@@ -9,7 +9,14 @@ option(ANYMPS_CUDA_KERNELS
 set(anymps_fatbins)
 anymps_read_list(${ANYMPS_BACKEND_DIR}/kernels/modules.def AMPS_CUDA_MODULE anymps_cuda_modules)
 file(GLOB anymps_cuda_headers CONFIGURE_DEPENDS ${ANYMPS_BACKEND_DIR}/kernels/*.h ${ANYMPS_BACKEND_DIR}/kernels/*.cuh)
+# What multiplies by warpgroups has code for Hopper alone and is asked for nowhere else.
+set(anymps_hopper_gencode ${ANYMPS_CUDA_GENCODE})
+list(FILTER anymps_hopper_gencode INCLUDE REGEX "90a")
 foreach(module IN LISTS anymps_cuda_modules)
+  set(gencode ${ANYMPS_CUDA_GENCODE})
+  if(module MATCHES "^gemm_(large|tile|wgmma)_" AND anymps_hopper_gencode)
+    set(gencode ${anymps_hopper_gencode})
+  endif()
   set(fatbin ${PROJECT_BINARY_DIR}/generated/cuda/${module}.fatbin)
   anymps_require_file(${ANYMPS_BACKEND_DIR}/kernels/${module}.cu "kernels/modules.def lists ${module}")
   if(NOT ANYMPS_CUDA_KERNELS)
@@ -19,7 +26,7 @@ foreach(module IN LISTS anymps_cuda_modules)
   endif()
   add_custom_command(OUTPUT ${fatbin}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/generated/cuda
-    COMMAND ${ANYMPS_NVCC} -std=c++17 -O3 --fatbin ${ANYMPS_CUDA_GENCODE} -I${ANYMPS_BACKEND_DIR}/kernels
+    COMMAND ${ANYMPS_NVCC} -std=c++17 -O3 --fatbin ${gencode} -I${ANYMPS_BACKEND_DIR}/kernels
       -o ${fatbin} ${ANYMPS_BACKEND_DIR}/kernels/${module}.cu
     DEPENDS ${ANYMPS_BACKEND_DIR}/kernels/${module}.cu ${anymps_cuda_headers}
     COMMENT "nvcc ${module}.cu" VERBATIM)

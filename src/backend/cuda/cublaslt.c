@@ -38,6 +38,7 @@ enum {
 enum { LT_REDUCE_IN_COMPUTE_TYPE = 2 };
 
 typedef struct lt_functions {
+    size_t (*version)(void);
     int (*create)(lt_object *handle);
     int (*destroy)(lt_object handle);
     int (*desc_create)(lt_object *desc, int compute, int scale);
@@ -62,7 +63,8 @@ typedef struct lt_entry {
     amps_lt_problem problem;
     bool possible;
     lt_object desc, a, b, c;
-    lt_algorithm algorithm;
+    unsigned count; /* of algorithms, best guess first */
+    lt_algorithm algorithms[AMPS_LT_ALGORITHMS];
 } lt_entry;
 
 enum { ENTRIES = 128 };
@@ -88,7 +90,7 @@ static bool find(void *library, const char *name, void *slot)
 
 static bool find_all(void *library, lt_functions *call)
 {
-    return find(library, "cublasLtCreate", &call->create) && find(library, "cublasLtDestroy", &call->destroy) &&
+    return find(library, "cublasLtGetVersion", &call->version) && find(library, "cublasLtCreate", &call->create) && find(library, "cublasLtDestroy", &call->destroy) &&
            find(library, "cublasLtMatmulDescCreate", &call->desc_create) &&
            find(library, "cublasLtMatmulDescDestroy", &call->desc_destroy) &&
            find(library, "cublasLtMatmulDescSetAttribute", &call->desc_set) &&
@@ -175,6 +177,11 @@ void amps_cublaslt_close(amps_cublaslt *lt)
     amps_free(lt);
 }
 
+uint64_t amps_cublaslt_version(const amps_cublaslt *lt)
+{
+    return lt->call.version();
+}
+
 /* ---- Asking ----------------------------------------------------------------------------------- */
 
 static bool make_layout(amps_cublaslt *lt, lt_object *layout, int64_t type, int64_t rows, int64_t columns,
@@ -203,8 +210,8 @@ static bool make_objects(amps_cublaslt *lt, lt_entry *entry)
 static bool ask(amps_cublaslt *lt, lt_entry *entry)
 {
     lt_object preference = NULL;
-    lt_candidate candidate;
-    memset(&candidate, 0, sizeof candidate);
+    lt_candidate candidates[AMPS_LT_ALGORITHMS];
+    memset(candidates, 0, sizeof candidates);
     const size_t workspace = AMPS_LT_WORKSPACE_BYTES;
     const uint32_t reductions = LT_REDUCE_IN_COMPUTE_TYPE;
     int found = 0;
@@ -216,13 +223,17 @@ static bool ask(amps_cublaslt *lt, lt_entry *entry)
         const uint32_t alignment = 16;
         good = lt->call.preference_set(preference, which, &alignment, sizeof alignment) == 0;
     }
-    good = good && lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference, 1,
-                                      &candidate, &found) == 0;
+    good = good && lt->call.heuristic(lt->handle, entry->desc, entry->a, entry->b, entry->c, entry->c, preference,
+                                      AMPS_LT_ALGORITHMS, candidates, &found) == 0;
     if (preference != NULL) {
         (void)lt->call.preference_destroy(preference);
     }
-    entry->algorithm = candidate.algorithm;
-    return good && found == 1 && candidate.state == 0;
+    for (int i = 0; good && i < found && i < AMPS_LT_ALGORITHMS; i++) {
+        if (candidates[i].state == 0) {
+            entry->algorithms[entry->count++] = candidates[i].algorithm;
+        }
+    }
+    return entry->count > 0;
 }
 
 /* Under the lock. The entry for the problem, new if need be; the oldest goes when the table is full. */
@@ -251,27 +262,27 @@ static lt_entry *entry_for(amps_cublaslt *lt, const amps_lt_problem *problem)
     return entry;
 }
 
-bool amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem)
+unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem)
 {
     (void)pthread_mutex_lock(&lt->lock);
-    bool possible = false;
+    unsigned count = 0;
     if (amps_cuda_enter(lt->device) == CUDA_SUCCESS) {
-        possible = entry_for(lt, problem)->possible;
+        count = entry_for(lt, problem)->count;
         amps_cuda_leave();
     }
     (void)pthread_mutex_unlock(&lt->lock);
-    return possible;
+    return count;
 }
 
-anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, const void *alpha, const void *beta,
-                                CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream)
+anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream)
 {
     (void)pthread_mutex_lock(&lt->lock);
     const lt_entry *const entry = entry_for(lt, problem);
     int result = -1;
-    if (entry->possible) {
+    if (which < entry->count) {
         result = lt->call.matmul(lt->handle, entry->desc, alpha, a, entry->a, b, entry->b, beta, c, entry->c, c,
-                                 entry->c, &entry->algorithm, workspace, AMPS_LT_WORKSPACE_BYTES, stream);
+                                 entry->c, &entry->algorithms[which], workspace, AMPS_LT_WORKSPACE_BYTES, stream);
     }
     (void)pthread_mutex_unlock(&lt->lock);
     ANYMPS_FAIL_IF(result != 0, ANYMPS_EXECUTION_FAILED, "matmul: cublasLtMatmul answered %d", result);

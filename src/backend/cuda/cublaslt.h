@@ -26,12 +26,14 @@ typedef struct amps_lt_problem {
    ANYMPS_CUDA_CUBLASLT=0. Any thread; the context need not be entered. */
 amps_cublaslt *amps_cublaslt_get(amps_cuda_device *device);
 void amps_cublaslt_close(amps_cublaslt *lt);
+uint64_t amps_cublaslt_version(const amps_cublaslt *lt);
 
-/* Has it an algorithm for the problem? Remembers it. */
-bool amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
+/* How many algorithms it has for the problem, its best guess first, of those that it offers. Remembers them. */
+enum { AMPS_LT_ALGORITHMS = 8 };
+unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
 
-/* Runs it: c = alpha*a*b + beta*c. The factors are of the problem's scale type. Context entered. */
-anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, const void *alpha, const void *beta,
-                                CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream);
+/* Runs it by algorithm `which`: c = alpha*a*b + beta*c. The factors are of the problem's scale type. Context entered. */
+anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream);
 
 #endif /* AMPS_CUBLASLT_H */

@@ -6,6 +6,7 @@
  */
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/cublaslt.h"
+#include "backend/cuda/ops/gemm_measured.h"
 
 #include "base/alloc.h"
 
@@ -111,6 +112,7 @@ void amps_cuda_device_release(amps_cuda_device *device)
     if (device->context != NULL && amps_cuda_enter(device) == CUDA_SUCCESS) {
         amps_cuda_pool_empty(device);
         amps_cublaslt_close(atomic_load(&device->lt));
+        amps_measured_close(device);
         amps_cuda_unload(device);
         if (device->io != NULL) {
             (void)amps_cu.StreamDestroy(device->io);

@@ -24,6 +24,7 @@ typedef struct amps_cuda_pool {
 } amps_cuda_pool;
 
 typedef struct amps_cublaslt amps_cublaslt; /* cublaslt.c */
+typedef struct amps_measured amps_measured; /* ops/gemm_measured.c */
 
 typedef struct amps_cuda_device {
     amps_device base;       /* native: CUcontext */
@@ -43,6 +44,7 @@ typedef struct amps_cuda_device {
     _Atomic(CUfunction) functions[AMPS_CUDA_FUNCTIONS];
     bool lt_tried;               /* cuBLASLt has been looked for */
     _Atomic(amps_cublaslt *) lt; /* NULL: not installed, or not wanted, or not yet wanted */
+    amps_measured *measured;     /* NULL: not yet asked for; under the lock */
 
     atomic_bool lost; /* a sticky error was seen: everything is refused from then on */
     anymps_error lost_error;

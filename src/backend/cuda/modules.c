@@ -18,12 +18,9 @@ static const kernel_name kernel_names[AMPS_CUDA_FUNCTIONS] = {
 #undef AMPS_CUDA_KERNEL
 };
 
-/* What kernels with much dynamic shared memory may have of the static kind. */
-enum { STATIC_SHARED_BYTES = 1024, USUAL_SHARED_BYTES = 48 << 10 };
-
-/* Under the device's lock. Kernels that want more than 48 KiB of dynamic shared memory must be told so once; they want
-   it at every launch. */
-static anymps_status find(amps_cuda_device *device, amps_cuda_function function, unsigned shared_bytes, CUfunction *out)
+/* Under the device's lock. A kernel that may want more than 48 KiB of dynamic shared memory must be told so once; all are
+   told that they may have what their static one leaves. */
+static anymps_status find(amps_cuda_device *device, amps_cuda_function function, CUfunction *out)
 {
     const kernel_name *const kernel = &kernel_names[function];
     CUmodule *const module = &device->modules[kernel->module];
@@ -32,11 +29,12 @@ static anymps_status find(amps_cuda_device *device, amps_cuda_function function,
     }
     CUfunction found = NULL;
     AMPS_CU_TRY(amps_cu.ModuleGetFunction(&found, *module, kernel->name), "prepare: cuModuleGetFunction");
-    if (shared_bytes > USUAL_SHARED_BYTES) {
-        AMPS_CU_TRY(amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                             device->shared_limit - STATIC_SHARED_BYTES),
-                    "prepare: cuFuncSetAttribute");
-    }
+    int fixed = 0;
+    AMPS_CU_TRY(amps_cu.FuncGetAttribute(&fixed, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, found),
+                "prepare: cuFuncGetAttribute");
+    AMPS_CU_TRY(amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                         device->shared_limit - fixed),
+                "prepare: cuFuncSetAttribute");
     if (device->has_sm90a) {
         (void)amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1);
     }
@@ -45,15 +43,14 @@ static anymps_status find(amps_cuda_device *device, amps_cuda_function function,
     return ANYMPS_OK;
 }
 
-static anymps_status get_function(amps_cuda_device *device, amps_cuda_function function, unsigned shared_bytes,
-                                  CUfunction *out)
+static anymps_status get_function(amps_cuda_device *device, amps_cuda_function function, CUfunction *out)
 {
     *out = atomic_load_explicit(&device->functions[function], memory_order_acquire);
     if (*out != NULL) {
         return ANYMPS_OK;
     }
     (void)pthread_mutex_lock(&device->lock);
-    const anymps_status status = find(device, function, shared_bytes, out);
+    const anymps_status status = find(device, function, out);
     (void)pthread_mutex_unlock(&device->lock);
     return status;
 }
@@ -80,7 +77,7 @@ anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function functi
                                const void *params)
 {
     CUfunction entry;
-    ANYMPS_TRY(get_function(out->device, function, shape->shared_bytes, &entry));
+    ANYMPS_TRY(get_function(out->device, function, &entry));
     CUlaunchAttribute attributes[2];
     unsigned count = 0;
     if (out->device->has_sm90a) {

@@ -112,10 +112,10 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     constexpr int LEFT_BYTES = TM * DEPTH * 2, STAGE_BYTES = LEFT_BYTES + TN * DEPTH * 2;
     extern __shared__ __align__(128) unsigned char dynamic[];
     const unsigned memory = (unsigned)__cvta_generic_to_shared(dynamic);
-    begin_kernel();
-    const int64_t along = (p.columns + TN - 1) / TN, per_matrix = along * ((p.rows + TM - 1) / TM);
-    const int64_t matrix = blockIdx.x / per_matrix, tile = blockIdx.x - matrix * per_matrix;
-    const int64_t i0 = tile / along * TM, j0 = tile % along * TN;
+    /* Where and from where, in 32 bits (the grid's own range), before the wait: it need not wait. */
+    const unsigned along = (unsigned)((p.columns + TN - 1) / TN), per_matrix = along * (unsigned)((p.rows + TM - 1) / TM);
+    const unsigned whole_matrix = blockIdx.x / per_matrix, tile = blockIdx.x - whole_matrix * per_matrix, down = tile / along;
+    const int64_t matrix = whole_matrix, i0 = (int64_t)down * TM, j0 = (int64_t)(tile - down * along) * TN;
     const T *left = (const T *)p.left + matrix * p.left_matrix + i0 * p.left_row;
     const T *right = (const T *)p.right + matrix * p.right_matrix + j0 * p.right_column;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -128,6 +128,7 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     const int64_t left_step = LT ? p.left_column * DEPTH : DEPTH, right_step = RT ? p.right_row * DEPTH : DEPTH;
     const int left_rows = (int)min((int64_t)TM, p.rows - i0), right_columns = (int)min((int64_t)TN, p.columns - j0);
     int64_t deep = p.interior;
+    begin_kernel();
 
     auto fetch = [&](int step) {
         if (step < steps) {

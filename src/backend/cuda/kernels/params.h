@@ -92,6 +92,32 @@ typedef struct amps_split_gemm_params {
     int64_t depth;
 } amps_split_gemm_params;
 
+/* gemm_large.cuh and gemm_tile.cuh: a gemm by warpgroup multiplication. "left" and "right" of this struct's own members
+   are the tile's: the gemm's, or, `turned`, its right and left transposed. The maps are CUtensorMap. */
+typedef struct amps_wgmma_params {
+    AMPS_ALIGN_MAP uint64_t left_map[16];
+    AMPS_ALIGN_MAP uint64_t right_map[16];
+    AMPS_ALIGN_MAP uint64_t result_map[16]; /* gemm_large only */
+    amps_gemm_params gemm;
+    int32_t down, along; /* tiles along the tile's rows and columns, per matrix */
+    int32_t items;       /* down * along * batch */
+    int32_t steps;       /* of 128 bytes of the interior */
+    int32_t stages;      /* in shared memory */
+    int32_t group;       /* gemm_large: rows of tiles that are walked together */
+    int32_t splits;      /* gemm_tile: blocks of the cluster, which share the interior */
+    int32_t turned;
+    int32_t simple; /* gemm_tile: only alpha to apply, rows of the result in whole, aligned 16 bytes */
+    int32_t left_batched, right_batched;
+} amps_wgmma_params;
+
+/* gemm_pack.cu: copies an operand to rows dense along the interior. */
+typedef struct amps_pack_params {
+    uint64_t from, to;
+    int64_t across, deep, matrix; /* steps of `from` */
+    int64_t count, interior;      /* of each matrix */
+    int64_t depth;                /* of the copy's rows: interior rounded up to 16 bytes */
+} amps_pack_params;
+
 /* lora.cu: result = [addend] + [result] + scale * (source * down) * up. */
 typedef struct amps_lora_params {
     uint64_t source, down, up, result;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuda_gemm.c: runs one amps_gemm: asks the engines in order and takes the first that accepts.
- * Called by cuda_matmul.c and cuda_lora.c; the engines are the kernels of gemm_*.cu.
+ * cuda_gemm.c: runs one amps_gemm by the engine that gemm_choice.c names. Called by cuda_matmul.c and cuda_lora.c; calls
+ * the engines, whose kernels are gemm_*.cu, and has the one that takes everything.
  */
 #include "backend/cuda/cublaslt.h"
-#include "backend/cuda/ops/gemm_engines.h"
+#include "backend/cuda/ops/gemm_measured.h"
+
+#include "base/checked.h"
 
 #include <stdio.h>
 
@@ -70,85 +72,83 @@ static anymps_status emit_any(amps_cuda_emitter *out, const amps_gemm *gemm)
     return amps_cuda_launch(out, kernels[gemm->kind], &shape, p);
 }
 
-/* ---- The choice ------------------------------------------------------------------------------- */
+/* ---- Running ---------------------------------------------------------------------------------- */
 
-typedef enum engine { ENGINE_NONE, ENGINE_SKINNY, ENGINE_TENSOR, ENGINE_PARTS, ENGINE_VENDOR, ENGINE_ANY } engine;
-
-static bool is_empty(const amps_gemm *gemm)
+size_t amps_choice_scratch(const amps_gemm *gemm, const amps_gemm_choice *choice)
 {
-    return gemm->params.rows == 0 || gemm->params.columns == 0 || gemm->params.batch == 0;
-}
-
-/* Up to here mma.sync with small tiles is level with or ahead of cuBLASLt (measured on an H100). */
-static bool is_small(const amps_gemm *gemm)
-{
-    const amps_gemm_params *const p = &gemm->params;
-    return (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch <= 200.0 * 200.0 * 200.0;
-}
-
-/* The first that takes the problem, in the order of measured speed (docs/performance.md, "CUDA"). */
-static engine choose(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch)
-{
-    const bool own = gemm->algorithm != ANYMPS_ALGORITHM_VENDOR, vendor = gemm->algorithm != ANYMPS_ALGORITHM_OWN;
-    if (is_empty(gemm)) {
-        return ENGINE_NONE;
-    }
-    const bool skinny = own && amps_gemm_skinny(device, gemm, launch);
-    const bool one = gemm->params.rows == 1 || gemm->params.columns == 1;
-    if (skinny && (one || gemm->kind == AMPS_GEMM_F32_F32 || !vendor || !amps_gemm_vendor_can(device, gemm))) {
-        return ENGINE_SKINNY; /* with 2 to 16 rows cuBLASLt is ahead (f16, bf16) */
-    }
-    if (own && amps_gemm_parts_can(device, gemm)) {
-        return ENGINE_PARTS;
-    }
-    const bool tensor = own && amps_gemm_tensor(device, gemm, launch);
-    if (tensor && is_small(gemm)) {
-        return ENGINE_TENSOR;
-    }
-    if (vendor && amps_gemm_vendor_can(device, gemm)) {
-        return ENGINE_VENDOR;
-    }
-    if (tensor) {
-        return ENGINE_TENSOR;
-    }
-    return ENGINE_ANY;
-}
-
-size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm)
-{
-    amps_gemm_launch launch;
-    switch (choose(device, gemm, &launch)) {
-    case ENGINE_PARTS: return amps_gemm_parts_scratch(gemm);
-    case ENGINE_VENDOR: return AMPS_LT_WORKSPACE_BYTES;
+    switch (choice->engine) {
+    case AMPS_ENGINE_PARTS: return amps_gemm_parts_scratch(gemm);
+    case AMPS_ENGINE_VENDOR: return AMPS_LT_WORKSPACE_BYTES;
+    case AMPS_ENGINE_WGMMA: return amps_gemm_wgmma_scratch(gemm, choice);
     default: return 0;
     }
 }
 
-anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
+anymps_status amps_choice_run(amps_cuda_emitter *out, const amps_gemm *gemm, const amps_gemm_choice *choice)
 {
     amps_gemm_launch launch;
-    switch (choose(out->device, gemm, &launch)) {
-    case ENGINE_NONE: return ANYMPS_OK;
-    case ENGINE_SKINNY:
-    case ENGINE_TENSOR: return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
-    case ENGINE_PARTS: return amps_gemm_parts_emit(out, gemm, emit_any);
-    case ENGINE_VENDOR: return amps_gemm_vendor_emit(out, gemm);
-    case ENGINE_ANY: break;
+    switch (choice->engine) {
+    case AMPS_ENGINE_NONE: return ANYMPS_OK;
+    case AMPS_ENGINE_SKINNY:
+    case AMPS_ENGINE_TENSOR: {
+        const bool can = choice->engine == AMPS_ENGINE_SKINNY
+                             ? amps_gemm_skinny(out->device, gemm, choice->variant, &launch)
+                             : amps_gemm_tensor(out->device, gemm, choice->variant, &launch);
+        ANYMPS_FAIL_IF(!can, ANYMPS_INTERNAL, "matmul: engine %d does not take this product", choice->engine);
+        return amps_cuda_launch(out, launch.function, &launch.shape, &launch.params);
     }
-    return emit_any(out, gemm);
+    case AMPS_ENGINE_PARTS: return amps_gemm_parts_emit(out, gemm, emit_any);
+    case AMPS_ENGINE_VENDOR: return amps_gemm_vendor_emit(out, gemm, choice->variant);
+    case AMPS_ENGINE_WGMMA: return amps_gemm_wgmma_emit(out, gemm, choice);
+    default: return emit_any(out, gemm);
+    }
+}
+
+/* Enough for what runs it now and for what is usual: a measurement may come between the first commit, which takes the
+   scratch, and the second, which builds the graph. */
+size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm)
+{
+    bool measured;
+    const amps_gemm_choice choice = amps_choice_of(device, gemm, &measured), usual = amps_choice_usual(device, gemm);
+    return amps_max(amps_choice_scratch(gemm, &choice), amps_choice_scratch(gemm, &usual));
+}
+
+anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
+{
+    bool measured;
+    amps_gemm_choice choice = amps_choice_of(out->device, gemm, &measured);
+    if (amps_choice_scratch(gemm, &choice) > out->scratch_bytes) {
+        choice = amps_choice_usual(out->device, gemm);
+    }
+    return amps_choice_run(out, gemm, &choice);
+}
+
+/* Measures the product and says what it found. */
+static anymps_status measure(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
+{
+    amps_measured_entry entry;
+    char name[128];
+    ANYMPS_TRY(amps_gemm_measure(device, gemm, &entry));
+    const bool stored = amps_measured_put(device, &entry);
+    amps_choice_name(&entry.choice, name, sizeof name);
+    (void)snprintf(text, size, "%s (measured: %.2f us%s)", name, (double)entry.nanoseconds * 1e-3, stored ? "" : ", not stored");
+    return ANYMPS_OK;
 }
 
 /* An explanation before any operand is known: it takes dense, aligned ones. A product that the vendor's library has not
    got is refused here if it was asked for by name, so that encode never finds out. */
 anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
 {
-    amps_gemm_launch launch;
-    const engine found = choose(device, gemm, &launch);
-    ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && found == ENGINE_ANY, ANYMPS_UNSUPPORTED,
+    bool measured;
+    const amps_gemm_choice choice = amps_choice_of(device, gemm, &measured);
+    ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && choice.engine == AMPS_ENGINE_ANY, ANYMPS_UNSUPPORTED,
                    "create: cuBLASLt is not installed or has no algorithm for this product");
-    static const char *const names[] = {
-        "nothing to do", "own ", "own ", "own split_gemm (bf16 parts, f32 bound)", "cuBLASLt", "own gemm_any"};
-    const bool named = found == ENGINE_SKINNY || found == ENGINE_TENSOR;
-    (void)snprintf(text, size, "%s%s", names[found], named ? launch.name : "");
+    const bool wanted = (gemm->options & ANYMPS_MEASURE) != 0 && gemm->algorithm == ANYMPS_ALGORITHM_AUTO;
+    if (wanted && choice.engine != AMPS_ENGINE_NONE && gemm->params.interior > 0) {
+        return measure(device, gemm, text, size);
+    }
+    char name[128];
+    amps_choice_name(&choice, name, sizeof name);
+    (void)snprintf(text, size, "%s%s", name, measured ? " (measured)" : "");
     return ANYMPS_OK;
 }

@@ -77,17 +77,24 @@ static anymps_status matmul_prepare(amps_cuda_device *device, const void *desc, 
 const amps_cuda_operator amps_cuda_matmul = {
     .supports = supports_product, .prepare = matmul_prepare, .scratch = matmul_scratch, .emit = matmul_emit};
 
-/* ---- matrix_vector: one column ---------------------------------------------------------------- */
+/* ---- matrix_vector: one row, the vector, times the matrix turned ------------------------------ */
 
-static amps_gemm vector_sizes(const anymps_matrix_vector_desc *desc)
+static amps_gemm vector_sizes(const anymps_matrix_vector_desc *desc, int64_t matrix_row)
 {
     amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->matrix_dtype, desc->vector_dtype, desc->result_dtype),
                       .options = desc->options,
                       .algorithm = desc->algorithm};
-    gemm.params.rows = (int64_t)desc->rows;
-    gemm.params.columns = 1;
-    gemm.params.interior = (int64_t)desc->columns;
-    gemm.params.batch = 1;
+    amps_gemm_params *const p = &gemm.params;
+    p->rows = 1;
+    p->columns = (int64_t)desc->rows;
+    p->interior = (int64_t)desc->columns;
+    p->batch = 1;
+    p->left_row = p->interior;
+    p->left_column = 1;
+    p->right_row = desc->transpose ? matrix_row : 1;
+    p->right_column = desc->transpose ? 1 : matrix_row;
+    p->result_row = p->columns;
+    p->result_column = 1;
     set_factors(&gemm, desc->alpha, desc->beta);
     return gemm;
 }
@@ -95,14 +102,11 @@ static amps_gemm vector_sizes(const anymps_matrix_vector_desc *desc)
 static amps_gemm vector_of(const amps_record *record)
 {
     const anymps_matrix_vector_desc *const desc = record->desc;
-    amps_gemm gemm = vector_sizes(desc);
-    amps_gemm_set_left(&gemm, &record->operands[0], desc->transpose);
-    set_vector(&record->operands[1], &gemm.params.right, &gemm.params.right_matrix);
-    gemm.params.right_row = 1;
-    gemm.params.right_column = gemm.params.interior;
+    const amps_view *const matrix = &record->operands[0];
+    amps_gemm gemm = vector_sizes(desc, amps_view_row(matrix));
+    set_vector(matrix, &gemm.params.right, &gemm.params.right_matrix);
+    set_vector(&record->operands[1], &gemm.params.left, &gemm.params.left_matrix);
     set_vector(&record->operands[2], &gemm.params.result, &gemm.params.result_matrix);
-    gemm.params.result_row = 1;
-    gemm.params.result_column = gemm.params.rows;
     gemm.params.batch = (int64_t)record->batch;
     return gemm;
 }
@@ -122,10 +126,7 @@ static anymps_status vector_emit(amps_cuda_emitter *out, const amps_record *reco
 static anymps_status vector_prepare(amps_cuda_device *device, const void *desc, char *explain, size_t size)
 {
     const anymps_matrix_vector_desc *const vector = desc;
-    amps_gemm gemm = vector_sizes(vector);
-    amps_gemm_set_dense(&gemm, vector->transpose, true);
-    gemm.params.result_row = 1;
-    gemm.params.result_column = gemm.params.rows;
+    const amps_gemm gemm = vector_sizes(vector, (int64_t)(vector->transpose ? vector->rows : vector->columns));
     return amps_cuda_gemm_prepare(device, &gemm, explain, size);
 }
 
@@ -183,6 +184,10 @@ static anymps_status layer_prepare(amps_cuda_device *device, const void *desc, c
     gemm.params.interior = open ? 64 : (int64_t)layer->inputs;
     gemm.params.batch = 1;
     set_factors(&gemm, layer->alpha, 0.0);
+    gemm.params.neuron.type = (int32_t)layer->neuron;
+    if (open) {
+        gemm.options &= ~(uint32_t)ANYMPS_MEASURE; /* nothing to measure yet */
+    }
     amps_gemm_set_dense(&gemm, false, layer->transpose_weights);
     return amps_cuda_gemm_prepare(device, &gemm, explain, size);
 }

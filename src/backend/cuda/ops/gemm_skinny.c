@@ -72,7 +72,7 @@ static bool choose_dense_interior(int type, const amps_gemm_params *p, amps_gemm
 }
 
 /* The rows of the large matrix are dense. */
-static bool choose_dense_columns(const amps_cuda_device *device, int type, const amps_gemm_params *p,
+static bool choose_dense_columns(const amps_cuda_device *device, int type, const amps_gemm_params *p, unsigned clusters,
                                  amps_gemm_launch *launch)
 {
     static const amps_cuda_function one[3] = {AMPS_FN_skinny_n_f32_m1, AMPS_FN_skinny_n_f16_m1,
@@ -84,7 +84,7 @@ static bool choose_dense_columns(const amps_cuda_device *device, int type, const
         !multiple(p->right_row, pack) || !multiple(p->right_matrix, pack) || p->right % 16 != 0 || p->interior < 64) {
         return false;
     }
-    const unsigned cluster = device->has_sm90a ? CLUSTER : 1;
+    const unsigned cluster = !device->has_sm90a ? 1 : clusters == 0 ? CLUSTER : clusters;
     launch->function = p->rows == 1 ? one[type] : four[type];
     launch->shape =
         (amps_cuda_shape){.grid_x = (size_t)((p->columns + 32 * pack - 1) / (32 * pack) * p->batch) * cluster,
@@ -94,7 +94,8 @@ static bool choose_dense_columns(const amps_cuda_device *device, int type, const
     return true;
 }
 
-bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch)
+bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, unsigned clusters,
+                      amps_gemm_launch *launch)
 {
     const int type = type_of(gemm->kind);
     if (type < 0) {
@@ -105,6 +106,9 @@ bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, amp
         return false; /* bias runs along the columns, which turning makes rows */
     }
     launch->params.wide = type != 0 && (gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32);
-    return choose_dense_interior(type, &launch->params, launch) ||
-           choose_dense_columns(device, type, &launch->params, launch);
+    if (clusters > CLUSTER || (clusters > 1 && !device->has_sm90a)) {
+        return false;
+    }
+    return (clusters == 0 && choose_dense_interior(type, &launch->params, launch)) ||
+           choose_dense_columns(device, type, &launch->params, clusters, launch);
 }

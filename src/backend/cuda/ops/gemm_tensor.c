@@ -29,7 +29,7 @@ static size_t tiles_of(const amps_gemm_params *p, int64_t tile)
     return (size_t)((p->rows + tile - 1) / tile) * (size_t)((p->columns + tile - 1) / tile) * (size_t)p->batch;
 }
 
-bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_launch *launch)
+bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, unsigned variant, amps_gemm_launch *launch)
 {
     const amps_gemm_params *const p = &gemm->params;
     const bool half = gemm->kind == AMPS_GEMM_F16_F16 || gemm->kind == AMPS_GEMM_F16_F32;
@@ -39,9 +39,13 @@ bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, amp
         !is_loadable(p->right, p->right_row, p->right_column, p->right_matrix, &right_interior)) {
         return false;
     }
+    if (variant > 3) {
+        return false;
+    }
     /* The largest tile that still gives every multiprocessor one. */
     const size_t enough = (size_t)device->multiprocessors;
-    const int which = tiles_of(p, 128) >= enough ? 2 : tiles_of(p, 64) >= enough ? 1 : 0;
+    const int usual = tiles_of(p, 128) >= enough ? 2 : tiles_of(p, 64) >= enough ? 1 : 0;
+    const int which = variant == 0 ? usual : (int)variant - 1;
     const int64_t tile = (int64_t)32 << which;
     static const char *const names[] = {"mma 32x32", "mma 64x64", "mma 128x128"};
     launch->function = kernels[brain ? 1 : 0][left_rows ? 1 : 0][right_interior ? 0 : 1][which];

@@ -12,7 +12,7 @@
 enum { COMPUTE_32F = 68, COMPUTE_TF32 = 77, COMPUTE_32I = 72 };
 enum { REAL_32F = 0, REAL_16F = 2, REAL_16BF = 14, REAL_8I = 3, REAL_32I = 10 };
 
-enum { SHORT_INTERIOR = 8 };
+enum { SHORT_INTERIOR = 64 };
 
 static bool types_of(const amps_gemm *gemm, amps_lt_problem *to)
 {
@@ -76,7 +76,8 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
         (uint64_t)p->result_matrix * result % 16 != 0) {
         return false;
     }
-    /* It rounds the terms apart: more than the bound allows on short sums. */
+    /* Some of its algorithms round the product to the result's type before they add the old result: more than the bound
+       allows on short sums. */
     if (p->interior < SHORT_INTERIOR && p->beta != 0.0f) {
         return false;
     }
@@ -95,17 +96,17 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
     return true;
 }
 
-bool amps_gemm_vendor_can(amps_cuda_device *device, const amps_gemm *gemm)
+bool amps_gemm_vendor_can(amps_cuda_device *device, const amps_gemm *gemm, unsigned which)
 {
     amps_lt_problem problem;
     if (!problem_of(gemm, &problem)) {
         return false;
     }
     amps_cublaslt *const lt = amps_cublaslt_get(device);
-    return lt != NULL && amps_cublaslt_has(lt, &problem);
+    return lt != NULL && amps_cublaslt_has(lt, &problem) > which;
 }
 
-anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
+anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gemm, unsigned which)
 {
     amps_lt_problem problem;
     const amps_gemm_params *const p = &gemm->params;
@@ -113,7 +114,7 @@ anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gem
     ANYMPS_FAIL_IF(lt == NULL || !problem_of(gemm, &problem), ANYMPS_INTERNAL, "matmul: not a product for cuBLASLt");
     const int32_t whole_alpha = 1, whole_beta = p->exact_beta == 1.0;
     const bool whole = problem.scale == REAL_32I;
-    ANYMPS_TRY(amps_cublaslt_run(lt, &problem, whole ? (const void *)&whole_alpha : (const void *)&p->alpha,
+    ANYMPS_TRY(amps_cublaslt_run(lt, &problem, which, whole ? (const void *)&whole_alpha : (const void *)&p->alpha,
                                  whole ? (const void *)&whole_beta : (const void *)&p->beta, p->right, p->left,
                                  p->result, out->scratch, out->stream));
     out->launches += 2; /* it may launch a second kernel that adds split sums */
