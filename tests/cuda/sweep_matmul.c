@@ -75,7 +75,9 @@ static uint16_t half_of(float x)
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     const int exponent = (int)(bits >> 23 & 255) - 127;
-    return exponent < -14 ? 0 : (uint16_t)((bits >> 16 & 0x8000u) | (uint32_t)(exponent + 15) << 10 | (bits >> 13 & 0x3ffu));
+    return exponent < -14
+               ? 0
+               : (uint16_t)((bits >> 16 & 0x8000u) | (uint32_t)(exponent + 15) << 10 | (bits >> 13 & 0x3ffu));
 }
 
 static void put(unsigned char *at, amps_gemm_kind kind, float x)
@@ -105,8 +107,9 @@ static double value_of(const unsigned char *at, amps_gemm_kind kind)
     memcpy(&two, at, 2);
     if (is_half(kind)) {
         const int exponent = two >> 10 & 31, digits = two & 1023;
-        const double size = exponent == 0 ? ldexp(digits, -24)
-                            : exponent == 31 ? (double)NAN : ldexp(1024 + digits, exponent - 25);
+        const double size = exponent == 0    ? ldexp(digits, -24)
+                            : exponent == 31 ? (double)NAN
+                                             : ldexp(1024 + digits, exponent - 25);
         return (two & 0x8000) != 0 ? -size : size;
     }
     const uint32_t bits = (uint32_t)two << 16;
@@ -128,7 +131,8 @@ static CUdeviceptr random_operand(amps_gemm_kind kind, int64_t count)
     must(amps_cu.MemAlloc(&at, bytes), "cuMemAlloc");
     const size_t first = (size_t)(made * operand_bytes(kind));
     for (size_t done = 0; done < bytes; done += first) {
-        must(amps_cu.MemcpyAsync(at + done, (CUdeviceptr)(uintptr_t)host, bytes - done < first ? bytes - done : first, stream),
+        must(amps_cu.MemcpyAsync(at + done, (CUdeviceptr)(uintptr_t)host, bytes - done < first ? bytes - done : first,
+                                 stream),
              "cuMemcpyAsync");
     }
     must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
@@ -143,12 +147,13 @@ typedef struct way {
     CUgraphExec graph;
     double times[ROUNDS];
     double worst;
-    bool good, slow;
+    bool good;
 } way;
 
 static bool run_once(const amps_gemm *gemm, const amps_gemm_choice *choice, int count)
 {
-    amps_cuda_emitter out = {.device = device, .stream = stream, .scratch = (CUdeviceptr)(uintptr_t)scratch, .scratch_bytes = scratch_bytes};
+    amps_cuda_emitter out = {
+        .device = device, .stream = stream, .scratch = (CUdeviceptr)(uintptr_t)scratch, .scratch_bytes = scratch_bytes};
     if (amps_choice_scratch(gemm, choice) > scratch_bytes) {
         return false;
     }
@@ -162,15 +167,26 @@ static bool run_once(const amps_gemm *gemm, const amps_gemm_choice *choice, int 
 }
 
 /* The largest difference, in units of the bound: rounding of the result and of sums in any order. */
-static double compare(const unsigned char *a, const unsigned char *b, size_t count, amps_gemm_kind kind, int64_t interior)
+static double compare(const unsigned char *a, const unsigned char *b, size_t count, amps_gemm_kind kind,
+                      int64_t interior)
 {
-    const double eps = kind == AMPS_GEMM_I8_I32 ? 0.0 : result_bytes(kind) == 4 ? 0x1p-23 : is_half(kind) ? 0x1p-9 : 0x1p-6; /* two roundings: cuBLASLt's terms of beta */
+    const double eps = kind == AMPS_GEMM_I8_I32  ? 0.0
+                       : result_bytes(kind) == 4 ? 0x1p-23
+                       : is_half(kind)           ? 0x1p-9
+                                                 : 0x1p-6; /* two roundings: cuBLASLt's terms of beta */
     /* A narrow result is rounded twice by cuBLASLt where there is beta, each time from a value larger than the result. */
-    const double sums = kind == AMPS_GEMM_I8_I32 ? 0.4 : 0x1p-20 * (double)interior; /* |a|·|b| is about 0.6 interior: a third of what the bound of f32 allows at 8 */
+    const double sums =
+        kind == AMPS_GEMM_I8_I32
+            ? 0.4
+            : 0x1p-20 *
+                  (double)interior; /* |a|·|b| is about 0.6 interior: a third of what the bound of f32 allows at 8 */
     double worst = 0;
     for (size_t i = 0; i < count; i++) {
-        const double x = value_of(a + i * (size_t)result_bytes(kind), kind), y = value_of(b + i * (size_t)result_bytes(kind), kind);
-        const double difference = fabs(x - y) / (sums + eps * (fabs(y) > 2.0 ? fabs(y) : kind == AMPS_GEMM_I8_I32 ? 0.0 : 2.0));
+        const double x = value_of(a + i * (size_t)result_bytes(kind), kind),
+                     y = value_of(b + i * (size_t)result_bytes(kind), kind);
+        const double difference = fabs(x - y) / (sums + eps * (fabs(y) > 2.0              ? fabs(y)
+                                                               : kind == AMPS_GEMM_I8_I32 ? 0.0
+                                                                                          : 2.0));
         if (!(difference <= worst)) {
             worst = difference == difference ? difference : (double)INFINITY;
         }
@@ -196,6 +212,32 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double time_one(const way *w, bool again, CUevent begin, CUevent end)
+{
+    float ms = 0;
+    if (again) { /* short ones find the chip awake */
+        must(amps_cu.GraphLaunch(w->graph, stream), "cuGraphLaunch");
+    }
+    must(amps_cu.EventRecord(begin, stream), "cuEventRecord");
+    must(amps_cu.GraphLaunch(w->graph, stream), "cuGraphLaunch");
+    must(amps_cu.EventRecord(end, stream), "cuEventRecord");
+    must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
+    must(amps_cu.EventElapsedTime(&ms, begin, end), "cuEventElapsedTime");
+    return (double)ms * 1e3;
+}
+
+/* After a first round those far behind are left out: they would only cool the chip. */
+static void drop_slow(way *ways, size_t count)
+{
+    double best = 0;
+    for (size_t i = 0; i < count; i++) {
+        best = ways[i].good && (best == 0 || ways[i].times[0] < best) ? ways[i].times[0] : best;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ways[i].good = ways[i].good && ways[i].times[0] <= 1.5 * best;
+    }
+}
+
 static void time_all(const amps_gemm *gemm, way *ways, size_t count, double flops)
 {
     CUevent begin, end;
@@ -212,28 +254,14 @@ static void time_all(const amps_gemm *gemm, way *ways, size_t count, double flop
     for (int round = -1; round < ROUNDS; round++) {
         for (size_t n = 0; n < count; n++) {
             /* In another order each round: who follows a hot kernel finds a slower clock. */
-            const size_t i = round % 2 == 0 ? (n + (size_t)(round + 1) * 5) % count : count - 1 - (n + (size_t)(round + 1) * 3) % count;
-            if (!ways[i].good) {
-                continue;
-            }
-            float ms = 0;
-            if (us < 100) {
-                must(amps_cu.GraphLaunch(ways[i].graph, stream), "cuGraphLaunch");
-            }
-            must(amps_cu.EventRecord(begin, stream), "cuEventRecord");
-            must(amps_cu.GraphLaunch(ways[i].graph, stream), "cuGraphLaunch");
-            must(amps_cu.EventRecord(end, stream), "cuEventRecord");
-            must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
-            must(amps_cu.EventElapsedTime(&ms, begin, end), "cuEventElapsedTime");
-            ways[i].times[round < 0 ? 0 : round] = (double)ms * 1e3 / each;
-        }
-        for (size_t i = 0; round < 0 && i < count; i++) { /* those far behind would only cool the chip */
-            for (size_t n = 0; n < count; n++) {
-                ways[i].slow = ways[i].slow || (ways[n].good && ways[i].times[0] > 1.5 * ways[n].times[0]);
+            const size_t forth = (n + (size_t)(round + 1) * 5) % count, back = count - 1 - forth;
+            way *const w = &ways[round % 2 == 0 ? forth : back];
+            if (w->good) {
+                w->times[round < 0 ? 0 : round] = time_one(w, us < 100, begin, end) / each;
             }
         }
-        for (size_t i = 0; round < 0 && i < count; i++) {
-            ways[i].good = ways[i].good && !ways[i].slow;
+        if (round < 0) {
+            drop_slow(ways, count);
         }
     }
     for (size_t i = 0; i < count; i++) {
@@ -284,128 +312,180 @@ static void report(const shape_case *c, way *ways, size_t count, const amps_gemm
         const double t = ways[i].times[ROUNDS / 2];
         (void)printf("   %9.3f us (%.3f-%.3f) %7.1f TFLOP/s %6.3f TB/s  x%.3f  err %.2f  %s%s\n", t, ways[i].times[0],
                      ways[i].times[ROUNDS - 1], flops / t * 1e-6,
-                     (double)(c->columns * c->interior * operand_bytes(c->kind)) / t * 1e-6, vendor / t, ways[i].worst, name,
-                     is_usual ? "  <- usual" : "");
+                     (double)(c->columns * c->interior * operand_bytes(c->kind)) / t * 1e-6, vendor / t, ways[i].worst,
+                     name, is_usual ? "  <- usual" : "");
     }
     (void)fflush(stdout);
+}
+
+/* A product and its operands on the device. */
+typedef struct product {
+    const shape_case *c;
+    amps_gemm gemm;
+    CUdeviceptr memory[4]; /* left, right, result, bias */
+    size_t bytes;          /* of the result */
+    int64_t pad, pitch;    /* elements behind each row; of the result */
+    unsigned char *wanted, *got;
+} product;
+
+static void set_sizes(product *self)
+{
+    const shape_case *const c = self->c;
+    amps_gemm_params *const p = &self->gemm.params;
+    self->pad = c->dense ? 0 : 16;
+    const int64_t left_pitch = (c->transpose_left ? c->rows : c->interior) + self->pad;
+    const int64_t right_pitch = (c->transpose_right ? c->interior : c->columns) + self->pad;
+    self->pitch = c->columns + self->pad;
+    p->rows = c->rows, p->columns = c->columns, p->interior = c->interior, p->batch = c->batch;
+    p->left_row = c->transpose_left ? 1 : left_pitch;
+    p->left_column = c->transpose_left ? left_pitch : 1;
+    p->right_row = c->transpose_right ? 1 : right_pitch;
+    p->right_column = c->transpose_right ? right_pitch : 1;
+    p->result_row = self->pitch;
+    p->result_column = 1;
+    p->left_matrix = (c->transpose_left ? c->interior : c->rows) * left_pitch;
+    p->right_matrix = (c->transpose_right ? c->columns : c->interior) * right_pitch;
+    p->result_matrix = c->rows * self->pitch;
+    p->alpha = c->alpha == 0.0f ? 1.0f : c->alpha;
+    p->beta = c->beta;
+    p->exact_alpha = (double)p->alpha;
+    p->exact_beta = (double)p->beta;
+}
+
+static void make_product(product *self, const shape_case *c)
+{
+    *self = (product){.c = c, .gemm = {.kind = c->kind, .options = c->reduced ? ANYMPS_ALLOW_REDUCED_PRECISION : 0u}};
+    amps_gemm_params *const p = &self->gemm.params;
+    set_sizes(self);
+    p->left = self->memory[0] = random_operand(c->kind, p->left_matrix * c->batch);
+    p->right = self->memory[1] = random_operand(c->kind, p->right_matrix * c->batch);
+    self->bytes = (size_t)(p->result_matrix * c->batch * result_bytes(c->kind));
+    must(amps_cu.MemAlloc(&self->memory[2], self->bytes), "cuMemAlloc");
+    p->result = self->memory[2];
+    if (c->bias) {
+        p->bias = self->memory[3] = random_operand(c->kind, c->columns);
+    }
+    if (c->batch == 1) {
+        p->left_matrix = p->right_matrix = 0;
+    }
+    self->wanted = malloc(self->bytes);
+    self->got = malloc(self->bytes);
+}
+
+static void drop_product(product *self)
+{
+    free(self->wanted);
+    free(self->got);
+    for (int i = 0; i < 4; i++) {
+        if (self->memory[i] != 0) {
+            (void)amps_cu.MemFree(self->memory[i]);
+        }
+    }
+}
+
+/* Runs it once over a result that is known before, into `to` on the host. */
+static bool fetch(const product *self, const amps_gemm_choice *choice, unsigned char *to)
+{
+    const unsigned char before = self->c->beta != 0.0f ? 0x3c : 0xff; /* NaN, where it is not read */
+    must(amps_cu.MemsetD8Async(self->memory[2], before, self->bytes, stream), "cuMemsetD8Async");
+    const bool ran = run_once(&self->gemm, choice, 1);
+    must(amps_cu.MemcpyAsync((CUdeviceptr)(uintptr_t)to, self->memory[2], self->bytes, stream), "cuMemcpyAsync");
+    must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
+    return ran;
+}
+
+/* The largest difference of any row, in bounds; infinite if what lies between the rows has changed. */
+static double worst_of(const product *self)
+{
+    const shape_case *const c = self->c;
+    const int64_t element = result_bytes(c->kind), every = c->all || c->rows < 1000 ? 1 : 7;
+    double worst = 0;
+    for (int64_t n = 0; n < c->batch * c->rows; n += every) {
+        const unsigned char *const a = self->got + n * self->pitch * element, *const b = self->wanted + (a - self->got);
+        const double here = compare(a, b, (size_t)c->columns, c->kind, c->interior);
+        worst = here > worst ? here : worst;
+        if (memcmp(a + c->columns * element, b + c->columns * element, (size_t)(self->pad * element)) != 0) {
+            worst = (double)INFINITY;
+        }
+    }
+    return worst;
+}
+
+static void judge(const product *self, way *w)
+{
+    char name[128];
+    w->good = fetch(self, &w->choice, self->got);
+    w->worst = w->good ? worst_of(self) : (double)INFINITY;
+    if (!(w->worst <= (self->c->reduced ? 4000.0 : 1.0))) { /* TF32 keeps 13 bits less */
+        failures++;
+        w->good = false;
+        amps_choice_name(&w->choice, name, sizeof name);
+        (void)printf("%s: %s: WRONG by %.3g bounds\n", self->c->name, name, w->worst);
+    }
 }
 
 static void one(const shape_case *c)
 {
     static way ways[ROOM];
     static amps_gemm_choice choices[ROOM];
-    memset(ways, 0, sizeof ways);
-    const int64_t pad = c->dense ? 0 : 16;
-    const int64_t left_pitch = (c->transpose_left ? c->rows : c->interior) + pad;
-    const int64_t right_pitch = (c->transpose_right ? c->interior : c->columns) + pad, result_pitch = c->columns + pad;
-    amps_gemm gemm = {.kind = c->kind, .options = c->reduced ? ANYMPS_ALLOW_REDUCED_PRECISION : 0u};
-    amps_gemm_params *const p = &gemm.params;
-    p->rows = c->rows, p->columns = c->columns, p->interior = c->interior, p->batch = c->batch;
-    p->left_row = c->transpose_left ? 1 : left_pitch;
-    p->left_column = c->transpose_left ? left_pitch : 1;
-    p->right_row = c->transpose_right ? 1 : right_pitch;
-    p->right_column = c->transpose_right ? right_pitch : 1;
-    p->result_row = result_pitch;
-    p->result_column = 1;
-    p->left_matrix = (c->transpose_left ? c->interior : c->rows) * left_pitch;
-    p->right_matrix = c->batch > 1 ? (c->transpose_right ? c->columns : c->interior) * right_pitch : 0;
-    p->result_matrix = c->rows * result_pitch;
-    p->alpha = c->alpha == 0.0f ? 1.0f : c->alpha;
-    p->beta = c->beta;
-    p->exact_alpha = (double)p->alpha;
-    p->exact_beta = (double)p->beta;
-    p->left = random_operand(c->kind, p->left_matrix * c->batch);
-    p->right = random_operand(c->kind, (c->transpose_right ? c->columns : c->interior) * right_pitch * c->batch);
-    const size_t count_result = (size_t)(p->result_matrix * c->batch), bytes = count_result * (size_t)result_bytes(c->kind);
-    CUdeviceptr result = 0, bias = 0;
-    must(amps_cu.MemAlloc(&result, bytes), "cuMemAlloc");
-    p->result = result;
-    if (c->bias) {
-        bias = random_operand(c->kind, c->columns);
-        p->bias = bias;
-    }
-    unsigned char *const wanted = malloc(bytes), *const got = malloc(bytes);
-    const amps_gemm_choice usual = amps_choice_usual(device, &gemm);
-    size_t count = amps_choice_list(device, &gemm, choices, ROOM);
     const amps_gemm_choice reference = {.engine = AMPS_ENGINE_ANY};
-    for (size_t i = 0; i <= count; i++) { /* the reference first */
-        if (i > 1 && memcmp(&choices[i - 1], &choices[0], sizeof choices[0]) == 0) {
+    product self;
+    double worst = 0;
+    size_t count = 0;
+    memset(ways, 0, sizeof ways);
+    make_product(&self, c);
+    (void)fetch(&self, &reference, self.wanted);
+    const size_t found = amps_choice_list(device, &self.gemm, choices, ROOM);
+    const amps_gemm_choice usual = choices[0];
+    for (size_t i = 0; i < found; i++) {
+        if (i > 0 && memcmp(&choices[i], &usual, sizeof usual) == 0) {
             continue; /* the usual one again */
         }
-        const amps_gemm_choice *const choice = i == 0 ? &reference : &choices[i - 1];
-        unsigned char *const to = i == 0 ? wanted : got;
-        must(amps_cu.MemsetD8Async(result, c->beta != 0.0f ? 0x3c : 0xff, bytes, stream), "cuMemsetD8Async");
-        const bool ran = run_once(&gemm, choice, 1);
-        must(amps_cu.MemcpyAsync((CUdeviceptr)(uintptr_t)to, result, bytes, stream), "cuMemcpyAsync");
-        const CUresult synced = amps_cu.StreamSynchronize(stream);
-        char name[128];
-        amps_choice_name(choice, name, sizeof name);
-        if (synced != CUDA_SUCCESS) {
-            (void)printf("%s: %s: error %d\n", c->name, name, (int)synced);
-            exit(1);
-        }
-        if (i == 0) {
-            continue;
-        }
-        way *const w = &ways[i - 1];
-        w->choice = *choice;
-        w->good = ran;
-        for (int64_t b = 0; b < c->batch; b++) {
-            for (int64_t row = 0; ran && row < c->rows; row += c->all || c->rows < 1000 ? 1 : 7) {
-                const size_t at = (size_t)((b * p->result_matrix + row * result_pitch) * result_bytes(c->kind));
-                const double worst = compare(got + at, wanted + at, (size_t)c->columns, c->kind, c->interior);
-                w->worst = worst > w->worst ? worst : w->worst;
-                if (pad > 0 && memcmp(got + at + c->columns * result_bytes(c->kind), wanted + at + c->columns * result_bytes(c->kind),
-                                      (size_t)(pad * result_bytes(c->kind))) != 0) {
-                    w->worst = (double)INFINITY;
-                }
-            }
-        }
-        if (!ran || !(w->worst <= (c->reduced ? 4000.0 : 1.0))) {
-            failures++;
-            w->good = false;
-            (void)printf("%s: %s: WRONG by %.3g bounds\n", c->name, name, w->worst);
-        }
+        ways[count].choice = choices[i];
+        judge(&self, &ways[count]);
+        worst = ways[count].worst > worst ? ways[count].worst : worst;
+        count++;
     }
-    if (!c->all) {
-        time_all(&gemm, ways, count, 2.0 * (double)c->rows * (double)c->columns * (double)c->interior * (double)c->batch);
-        report(c, ways, count, &usual);
+    const double flops = 2.0 * (double)c->rows * (double)c->columns * (double)c->interior * (double)c->batch;
+    if (c->all) {
+        (void)printf("%s %lldx%lldx%lld*%lld: %zu ways, worst %.2f bounds\n", c->name, (long long)c->rows,
+                     (long long)c->columns, (long long)c->interior, (long long)c->batch, count, worst);
     } else {
-        double worst = 0;
-        for (size_t i = 0; i < count; i++) {
-            worst = ways[i].worst > worst ? ways[i].worst : worst;
-        }
-        (void)printf("%s %lldx%lldx%lld*%lld: %zu ways, worst %.2f bounds\n", c->name, (long long)c->rows, (long long)c->columns,
-                     (long long)c->interior, (long long)c->batch, count, worst);
+        time_all(&self.gemm, ways, count, flops);
+        report(c, ways, count, &usual);
     }
-    free(wanted);
-    free(got);
-    const CUdeviceptr all[] = {p->left, p->right, result, bias};
-    for (int i = 0; i < 4; i++) {
-        if (all[i] != 0) {
-            (void)amps_cu.MemFree(all[i]);
-        }
-    }
+    drop_product(&self);
 }
 
 /* ---- Lists ------------------------------------------------------------------------------------ */
 
 static void check_all(const char *only, size_t most)
 {
-    static const int64_t sizes[][3] = {{64, 64, 64}, {1, 264, 72}, {8, 520, 1000}, {16, 328, 512}, {77, 136, 200}, {128, 256, 64},
-                                       {200, 264, 1032}, {300, 520, 328}, {8, 8, 8}, {513, 1000, 264}, {96, 160, 528}, {131, 77, 333}, {1, 1000, 1000}};
-    static const amps_gemm_kind kinds[] = {AMPS_GEMM_BF16_BF16, AMPS_GEMM_F16_F16, AMPS_GEMM_BF16_F32, AMPS_GEMM_F16_F32,
-                                           AMPS_GEMM_I8_I32};
+    static const int64_t sizes[][3] = {{64, 64, 64},   {1, 264, 72},     {8, 520, 1000},   {16, 328, 512},
+                                       {77, 136, 200}, {128, 256, 64},   {200, 264, 1032}, {300, 520, 328},
+                                       {8, 8, 8},      {513, 1000, 264}, {96, 160, 528},   {131, 77, 333},
+                                       {1, 1000, 1000}};
+    static const amps_gemm_kind kinds[] = {AMPS_GEMM_BF16_BF16, AMPS_GEMM_F16_F16, AMPS_GEMM_BF16_F32,
+                                           AMPS_GEMM_F16_F32, AMPS_GEMM_I8_I32};
     static const char *const names[] = {"bf16", "f16", "bf16-f32", "f16-f32", "i8"};
     for (int k = 0; k < 5; k++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0] && s < most; s++) {
             for (int layout = 0; layout < 4; layout++) {
                 char name[64];
-                (void)snprintf(name, sizeof name, "%s %s%s", names[k], (layout & 1) != 0 ? "T" : "N", (layout & 2) != 0 ? "T" : "N");
-                shape_case c = {.name = name, .kind = kinds[k], .rows = sizes[s][0], .columns = sizes[s][1], .interior = sizes[s][2],
-                                .batch = s % 3 == 2 ? 3 : 1, .transpose_left = (layout & 1) != 0,
-                                .transpose_right = (layout & 2) != 0, .all = true, .alpha = s % 2 == 1 && kinds[k] != AMPS_GEMM_I8_I32 ? 1.5f : 1.0f,
-                                .beta = s % 4 == 3 ? 1.0f : 0.0f, .bias = s == 4 && kinds[k] != AMPS_GEMM_I8_I32};
+                (void)snprintf(name, sizeof name, "%s %s%s", names[k], (layout & 1) != 0 ? "T" : "N",
+                               (layout & 2) != 0 ? "T" : "N");
+                shape_case c = {.name = name,
+                                .kind = kinds[k],
+                                .rows = sizes[s][0],
+                                .columns = sizes[s][1],
+                                .interior = sizes[s][2],
+                                .batch = s % 3 == 2 ? 3 : 1,
+                                .transpose_left = (layout & 1) != 0,
+                                .transpose_right = (layout & 2) != 0,
+                                .all = true,
+                                .alpha = s % 2 == 1 && kinds[k] != AMPS_GEMM_I8_I32 ? 1.5f : 1.0f,
+                                .beta = s % 4 == 3 ? 1.0f : 0.0f,
+                                .bias = s == 4 && kinds[k] != AMPS_GEMM_I8_I32};
                 if (strstr(name, only) != name) {
                     continue;
                 }
@@ -468,11 +548,17 @@ static void time_list(const char *only)
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         char name[96];
-        (void)snprintf(name, sizeof name, "%s %lldx%lldx%lld%s", list[i].name, (long long)list[i].rows, (long long)list[i].columns,
-                       (long long)list[i].interior, list[i].transposed ? " T" : "");
-        const shape_case c = {.name = name, .kind = list[i].kind, .rows = list[i].rows, .columns = list[i].columns,
-                              .interior = list[i].interior, .batch = 1, .transpose_right = list[i].transposed,
-                              .reduced = list[i].reduced, .dense = true};
+        (void)snprintf(name, sizeof name, "%s %lldx%lldx%lld%s", list[i].name, (long long)list[i].rows,
+                       (long long)list[i].columns, (long long)list[i].interior, list[i].transposed ? " T" : "");
+        const shape_case c = {.name = name,
+                              .kind = list[i].kind,
+                              .rows = list[i].rows,
+                              .columns = list[i].columns,
+                              .interior = list[i].interior,
+                              .batch = 1,
+                              .transpose_right = list[i].transposed,
+                              .reduced = list[i].reduced,
+                              .dense = true};
         if (strstr(name, only) != NULL) {
             one(&c);
         }
@@ -484,7 +570,8 @@ int main(int count, char **words)
     const anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     amps_device *opened = NULL;
     anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
-    if (count < 2 || !amps_backend_cuda.describe(0, &properties) || amps_backend_cuda.open(0, &desc, &opened) != ANYMPS_OK) {
+    if (count < 2 || !amps_backend_cuda.describe(0, &properties) ||
+        amps_backend_cuda.open(0, &desc, &opened) != ANYMPS_OK) {
         (void)fprintf(stderr, "sweep_matmul check|time [TEXT], on a machine with an NVIDIA GPU\n");
         return 77;
     }

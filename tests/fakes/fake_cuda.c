@@ -689,7 +689,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuui
                                 const cuuint32_t *steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
                                 CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
 {
-    const cuuint32_t element = type == CU_TENSOR_MAP_DATA_TYPE_UINT8                                                 ? 1
+    const cuuint32_t element = type == CU_TENSOR_MAP_DATA_TYPE_UINT8                                               ? 1
                                : type == CU_TENSOR_MAP_DATA_TYPE_UINT32 || type == CU_TENSOR_MAP_DATA_TYPE_FLOAT32 ? 4
                                                                                                                    : 2;
     (void)interleave;

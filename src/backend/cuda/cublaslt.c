@@ -90,7 +90,8 @@ static bool find(void *library, const char *name, void *slot)
 
 static bool find_all(void *library, lt_functions *call)
 {
-    return find(library, "cublasLtGetVersion", &call->version) && find(library, "cublasLtCreate", &call->create) && find(library, "cublasLtDestroy", &call->destroy) &&
+    return find(library, "cublasLtGetVersion", &call->version) && find(library, "cublasLtCreate", &call->create) &&
+           find(library, "cublasLtDestroy", &call->destroy) &&
            find(library, "cublasLtMatmulDescCreate", &call->desc_create) &&
            find(library, "cublasLtMatmulDescDestroy", &call->desc_destroy) &&
            find(library, "cublasLtMatmulDescSetAttribute", &call->desc_set) &&
@@ -275,7 +276,8 @@ unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem)
 }
 
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
-                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream)
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace,
+                                CUstream stream)
 {
     (void)pthread_mutex_lock(&lt->lock);
     const lt_entry *const entry = entry_for(lt, problem);

@@ -34,6 +34,7 @@ unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
 
 /* Runs it by algorithm `which`: c = alpha*a*b + beta*c. The factors are of the problem's scale type. Context entered. */
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
-                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace, CUstream stream);
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace,
+                                CUstream stream);
 
 #endif /* AMPS_CUBLASLT_H */

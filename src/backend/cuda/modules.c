@@ -32,9 +32,9 @@ static anymps_status find(amps_cuda_device *device, amps_cuda_function function,
     int fixed = 0;
     AMPS_CU_TRY(amps_cu.FuncGetAttribute(&fixed, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, found),
                 "prepare: cuFuncGetAttribute");
-    AMPS_CU_TRY(amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                         device->shared_limit - fixed),
-                "prepare: cuFuncSetAttribute");
+    AMPS_CU_TRY(
+        amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, device->shared_limit - fixed),
+        "prepare: cuFuncSetAttribute");
     if (device->has_sm90a) {
         (void)amps_cu.FuncSetAttribute(found, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1);
     }

@@ -131,7 +131,8 @@ static anymps_status measure(amps_cuda_device *device, const amps_gemm *gemm, ch
     ANYMPS_TRY(amps_gemm_measure(device, gemm, &entry));
     const bool stored = amps_measured_put(device, &entry);
     amps_choice_name(&entry.choice, name, sizeof name);
-    (void)snprintf(text, size, "%s (measured: %.2f us%s)", name, (double)entry.nanoseconds * 1e-3, stored ? "" : ", not stored");
+    (void)snprintf(text, size, "%s (measured: %.2f us%s)", name, (double)entry.nanoseconds * 1e-3,
+                   stored ? "" : ", not stored");
     return ANYMPS_OK;
 }
 

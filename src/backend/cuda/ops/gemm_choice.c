@@ -202,9 +202,9 @@ size_t amps_choice_list(amps_cuda_device *device, const amps_gemm *gemm, amps_ge
 
 void amps_choice_name(const amps_gemm_choice *choice, char *text, size_t size)
 {
-    static const char *const names[AMPS_ENGINES] = {"nothing to do", "own skinny", "own mma",
-                                                    "own split_gemm (bf16 parts, f32 bound)", "cuBLASLt", "",
-                                                    "own gemm_any"};
+    static const char *const names[AMPS_ENGINES] = {
+        "nothing to do", "own skinny", "own mma",     "own split_gemm (bf16 parts, f32 bound)",
+        "cuBLASLt",      "",           "own gemm_any"};
     if (choice->engine == AMPS_ENGINE_WGMMA) {
         char name[96];
         amps_gemm_wgmma_name(choice, name, sizeof name);

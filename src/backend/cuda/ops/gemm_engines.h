@@ -9,7 +9,7 @@
 #include "backend/cuda/ops/cuda_ops.h"
 
 typedef enum amps_gemm_engine {
-    AMPS_ENGINE_NONE,   /* nothing to do */
+    AMPS_ENGINE_NONE, /* nothing to do */
     AMPS_ENGINE_SKINNY, /* few rows, one large matrix, ordinary units or mma.sync; variant: blocks of a cluster, 0 usual */
     AMPS_ENGINE_TENSOR, /* mma.sync; variant: log2(tile/32) + 1, 0 usual */
     AMPS_ENGINE_PARTS,  /* f32 in bf16 parts */

@@ -132,7 +132,8 @@ static anymps_status capture(measurement *m, way *w)
         status = amps_choice_run(&out, &m->gemm, &w->choice);
     }
     const CUresult ended = amps_cu.StreamEndCapture(m->stream, &graph);
-    const CUresult made = ended == CUDA_SUCCESS && status == ANYMPS_OK ? amps_cu.GraphInstantiate(&w->graph, graph, 0) : ended;
+    const CUresult made =
+        ended == CUDA_SUCCESS && status == ANYMPS_OK ? amps_cu.GraphInstantiate(&w->graph, graph, 0) : ended;
     if (graph != NULL) {
         (void)amps_cu.GraphDestroy(graph);
     }
@@ -271,7 +272,8 @@ anymps_status amps_gemm_measure(amps_cuda_device *device, const amps_gemm *gemm,
     list_ways(m);
     entry->key = amps_measured_key_of(gemm);
     const CUresult entered = amps_cuda_enter(device);
-    anymps_status status = entered == CUDA_SUCCESS ? run(m, entry) : amps_cuda_fail(entered, "measure: cuCtxPushCurrent");
+    anymps_status status =
+        entered == CUDA_SUCCESS ? run(m, entry) : amps_cuda_fail(entered, "measure: cuCtxPushCurrent");
     if (entered == CUDA_SUCCESS) {
         give_back(m);
         amps_cuda_leave();

@@ -65,8 +65,8 @@ static bool entry_of(const int64_t fields[FIELDS], amps_measured_entry *entry)
         }
     }
     memcpy(&entry->key, fields, sizeof entry->key);
-    entry->choice = (amps_gemm_choice){(uint8_t)rest[0], (uint8_t)rest[1], (uint8_t)rest[2], (uint8_t)rest[3],
-                                       (uint8_t)rest[4]};
+    entry->choice =
+        (amps_gemm_choice){(uint8_t)rest[0], (uint8_t)rest[1], (uint8_t)rest[2], (uint8_t)rest[3], (uint8_t)rest[4]};
     entry->nanoseconds = rest[5];
     return entry->choice.engine < AMPS_ENGINES;
 }
@@ -133,7 +133,7 @@ static bool print_file(const amps_measured *table, FILE *file)
     uint64_t hash = HASH_START;
     bool good = fprintf(file, "anymps-cuda-matmul %d %016" PRIx64 "\n", FORMAT, table->signature) > 0;
     for (size_t i = 0; i < table->count; i++) {
-        char line[LINE];
+        char line[LINE] = "";
         write_line(&table->entries[i], line);
         hash = add_to_hash(hash, line, strlen(line));
         good = fputs(line, file) >= 0 && good;

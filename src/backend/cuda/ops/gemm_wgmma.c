@@ -47,11 +47,29 @@ static const variant variants[] = {
     {"tile 64x64", false, 64, 64, {FOUR(tile, f16, 64x64), FOUR(tile, bf16, 64x64), ONE(AMPS_FN_tile_i8_nn_64x64)}},
     {"tile 64x128", false, 64, 128, {FOUR(tile, f16, 64x128), FOUR(tile, bf16, 64x128), ONE((amps_cuda_function)NONE)}},
     {"tile 128x16", false, 128, 16, {TWO(tile, f16, 128x16), TWO(tile, bf16, 128x16), ONE((amps_cuda_function)NONE)}},
-    {"tile 128x64", false, 128, 64, {FOUR(tile, f16, 128x64), FOUR(tile, bf16, 128x64), ONE(AMPS_FN_tile_i8_nn_128x64)}},
-    {"tile 128x128", false, 128, 128, {FOUR(tile, f16, 128x128), FOUR(tile, bf16, 128x128), ONE(AMPS_FN_tile_i8_nn_128x128)}},
+    {"tile 128x64",
+     false,
+     128,
+     64,
+     {FOUR(tile, f16, 128x64), FOUR(tile, bf16, 128x64), ONE(AMPS_FN_tile_i8_nn_128x64)}},
+    {"tile 128x128",
+     false,
+     128,
+     128,
+     {FOUR(tile, f16, 128x128), FOUR(tile, bf16, 128x128), ONE(AMPS_FN_tile_i8_nn_128x128)}},
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
-enum { LARGE_128_256, LARGE_128_128, TILE_64_16, TILE_64_32, TILE_64_64, TILE_64_128, TILE_128_16, TILE_128_64, TILE_128_128 };
+enum {
+    LARGE_128_256,
+    LARGE_128_128,
+    TILE_64_16,
+    TILE_64_32,
+    TILE_64_64,
+    TILE_64_128,
+    TILE_128_16,
+    TILE_128_64,
+    TILE_128_128
+};
 /* Rows of tiles that are walked together; interior that is worth a block of its own. */
 enum { GROUP_USUAL = 8, LEAST_SPLIT = 512 };
 
@@ -179,7 +197,8 @@ static int64_t sums_bytes(const variant *v, bool turned)
     return turned ? (int64_t)v->columns * (v->rows + 4) * 4 : (int64_t)v->rows * (v->columns + 8) * 4;
 }
 
-static int64_t stages_of(const amps_cuda_device *device, const variant *v, const amps_gemm_choice *choice, int64_t steps)
+static int64_t stages_of(const amps_cuda_device *device, const variant *v, const amps_gemm_choice *choice,
+                         int64_t steps)
 {
     const int64_t room = device->shared_limit - SPARE_BYTES;
     if (v->large) {
@@ -199,8 +218,9 @@ bool amps_gemm_wgmma_can(const amps_cuda_device *device, const amps_gemm *gemm, 
     const variant *const v = &variants[choice->variant];
     const int64_t items = ceil_div(of.left.count, v->rows) * ceil_div(of.right.count, v->columns);
     return v->functions[of.type][of.left.rows_dense][of.right.rows_dense] != (amps_cuda_function)NONE &&
-           (!v->large || (is_simple(gemm) && choice->splits == 1 && choice->turned == 0)) && steps_of(&of) >= choice->splits &&
-           stages_of(device, v, choice, steps_of(&of)) >= 1 && items < INT32_MAX / 16 / of.batch;
+           (!v->large || (is_simple(gemm) && choice->splits == 1 && choice->turned == 0)) &&
+           steps_of(&of) >= choice->splits && stages_of(device, v, choice, steps_of(&of)) >= 1 &&
+           items < INT32_MAX / 16 / of.batch;
 }
 
 /* ---- Launching -------------------------------------------------------------------------------- */
@@ -212,8 +232,10 @@ static anymps_status make_map(uint64_t *map, const problem *of, const side *s, i
     const int64_t step = s->rows_dense ? s->deep : s->across;
     const bool batched = is_batched(s, of);
     const cuuint64_t sizes[3] = {(cuuint64_t)(s->rows_dense ? s->count : of->interior),
-                                 (cuuint64_t)(s->rows_dense ? of->interior : s->count), (cuuint64_t)(batched ? of->batch : 1)};
-    const cuuint64_t steps[2] = {(cuuint64_t)(step * of->element), (cuuint64_t)((batched ? s->matrix : step) * of->element)};
+                                 (cuuint64_t)(s->rows_dense ? of->interior : s->count),
+                                 (cuuint64_t)(batched ? of->batch : 1)};
+    const cuuint64_t steps[2] = {(cuuint64_t)(step * of->element),
+                                 (cuuint64_t)((batched ? s->matrix : step) * of->element)};
     const cuuint32_t box[3] = {s->rows_dense ? PIECE : depth, s->rows_dense ? depth : (cuuint32_t)rows, 1};
     const cuuint32_t ones[3] = {1, 1, 1};
     CUtensorMap made;
@@ -275,7 +297,8 @@ static anymps_status pack(amps_cuda_emitter *out, const problem *of, side *s, CU
 size_t amps_gemm_wgmma_scratch(const amps_gemm *gemm, const amps_gemm_choice *choice)
 {
     problem of;
-    return state(gemm, choice->turned == 1, &of) ? (size_t)(packed_bytes(&of.left, &of) + packed_bytes(&of.right, &of)) : 0;
+    return state(gemm, choice->turned == 1, &of) ? (size_t)(packed_bytes(&of.left, &of) + packed_bytes(&of.right, &of))
+                                                 : 0;
 }
 
 anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm, const amps_gemm_choice *choice)
@@ -283,7 +306,8 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     const variant *const v = &variants[choice->variant];
     problem of;
     ANYMPS_FAIL_IF(!state(gemm, choice->turned == 1, &of), ANYMPS_INTERNAL, "matmul: not a product for warpgroups");
-    amps_wgmma_params to = {.gemm = gemm->params, .splits = choice->splits, .turned = choice->turned, .group = choice->group};
+    amps_wgmma_params to = {
+        .gemm = gemm->params, .splits = choice->splits, .turned = choice->turned, .group = choice->group};
     to.gemm.wide = gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32;
     CUdeviceptr scratch = out->scratch;
     ANYMPS_TRY(pack(out, &of, &of.left, &scratch));
@@ -299,7 +323,8 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     to.left_batched = is_batched(&of.left, &of);
     to.right_batched = is_batched(&of.right, &of);
     const int64_t stages = to.stages * stage_bytes(v), sums = sums_bytes(v, choice->turned);
-    amps_cuda_shape shape = {.block_x = (unsigned)v->rows * 2 + (v->columns == 256 ? 128u : 32u), .cluster_x = choice->splits};
+    amps_cuda_shape shape = {.block_x = (unsigned)v->rows * 2 + (v->columns == 256 ? 128u : 32u),
+                             .cluster_x = choice->splits};
     if (v->large) {
         ANYMPS_TRY(make_result_map(to.result_map, gemm));
         shape.grid_x = (size_t)lesser(to.items, out->device->multiprocessors);
@@ -318,18 +343,20 @@ size_t amps_gemm_wgmma_list(const amps_cuda_device *device, const amps_gemm *gem
     static const uint8_t splits[] = {1, 2, 4, 8}, groups_large[] = {4, 8, 16}, groups_tile[] = {1, 2};
     const int64_t few = lesser(gemm->params.rows, gemm->params.columns);
     size_t count = 0;
-    for (uint8_t v = 0; v < VARIANTS; v++) {
+    for (unsigned v = 0; v < VARIANTS; v++) {
         const bool large = variants[v].large;
         const uint8_t *const groups = large ? groups_large : groups_tile;
-        for (uint8_t n = 0; n < (large ? 3 : 16); n++) {
+        for (unsigned n = 0; n < (large ? 3u : 16u); n++) {
             const amps_gemm_choice choice = {.engine = AMPS_ENGINE_WGMMA,
-                                             .variant = v,
+                                             .variant = (uint8_t)v,
                                              .turned = (uint8_t)(large ? 0 : n / 8),
                                              .splits = (uint8_t)(large ? 1 : splits[n % 4]),
                                              .group = groups[large ? n : n / 4 % 2]};
-            const int64_t tiles = ceil_div(choice.turned ? gemm->params.columns : gemm->params.rows, variants[v].rows) *
-                                  ceil_div(choice.turned ? gemm->params.rows : gemm->params.columns, variants[v].columns);
-            const bool sensible = large ? few >= 128 : few <= 1024 && tiles * choice.splits <= 16 * device->multiprocessors;
+            const int64_t tiles =
+                ceil_div(choice.turned ? gemm->params.columns : gemm->params.rows, variants[v].rows) *
+                ceil_div(choice.turned ? gemm->params.rows : gemm->params.columns, variants[v].columns);
+            const bool sensible =
+                large ? few >= 128 : few <= 1024 && tiles * choice.splits <= 16 * device->multiprocessors;
             if (count < room && sensible && amps_gemm_wgmma_can(device, gemm, &choice)) {
                 list[count++] = choice;
             }
@@ -343,8 +370,12 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
 {
     const int64_t few = lesser(p->rows, p->columns), tiles = ceil_div(p->rows + p->columns - few, 64) * p->batch;
     const bool many = tiles > device->multiprocessors;
-    const uint8_t tile = few <= 16 ? (many ? TILE_128_16 : TILE_64_16) : few <= 32 ? TILE_64_32 : few <= 64 ? TILE_64_64 : TILE_64_128;
-    amps_gemm_choice choice = {.engine = AMPS_ENGINE_WGMMA, .variant = tile, .turned = p->rows < p->columns, .splits = 1};
+    const uint8_t tile = few <= 16   ? (many ? TILE_128_16 : TILE_64_16)
+                         : few <= 32 ? TILE_64_32
+                         : few <= 64 ? TILE_64_64
+                                     : TILE_64_128;
+    amps_gemm_choice choice = {
+        .engine = AMPS_ENGINE_WGMMA, .variant = tile, .turned = p->rows < p->columns, .splits = 1};
     while (choice.splits < MOST_SPLITS && tiles * choice.splits * 2 <= device->multiprocessors &&
            p->interior >= (int64_t)choice.splits * 2 * LEAST_SPLIT) {
         choice.splits = (uint8_t)(choice.splits * 2);
@@ -356,7 +387,8 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
 /* The largest tile that still gives nine of ten multiprocessors one, else the smallest that can. */
 bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
 {
-    static const uint8_t order[] = {LARGE_128_256, LARGE_128_128, TILE_128_128, TILE_128_64, TILE_64_64, TILE_64_32, TILE_64_16};
+    static const uint8_t order[] = {LARGE_128_256, LARGE_128_128, TILE_128_128, TILE_128_64,
+                                    TILE_64_64,    TILE_64_32,    TILE_64_16};
     const amps_gemm_params *const p = &gemm->params;
     /* int8 is through with a tile in half the time: fewer and larger ones. */
     const int64_t few = lesser(p->rows, p->columns), tenths = gemm->kind == AMPS_GEMM_I8_I32 ? 4 : 9;
