@@ -20,6 +20,7 @@
 #include "base/threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 enum {
@@ -178,8 +179,18 @@ static void rest(cpu_queue *queue, unsigned *idle)
     *idle = 0;
 }
 
+/* Where the system knows such threads, one that wakes up does not push the program's own from the CPU. */
+static void yield_to_others(void)
+{
+#if defined(SCHED_BATCH)
+    const struct sched_param none = {.sched_priority = 0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+#endif
+}
+
 static void *execute(void *context)
 {
+    yield_to_others();
     cpu_queue *const queue = context;
     unsigned idle = 0;
     pthread_mutex_lock(&queue->lock);

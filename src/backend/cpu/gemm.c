@@ -48,14 +48,17 @@ bool amps_gemm_scratch(const amps_gemm_args *args, size_t *bytes)
            (amps_gemm_plan(args, &job) && amps_mul(job.thread_bytes, amps_pool_threads(args->device->pool), bytes));
 }
 
-static void run_job(amps_gemm_job *job, void *scratch)
+static void run_job(const amps_gemm_job *job, void *scratch)
 {
+    amps_gemm_job kept;
     if (job->way == AMPS_GEMM_PLAIN) {
         amps_gemm_reference(&job->args);
         return;
     }
     if (job->keep_b) {
-        job->kept_b = amps_gemm_packed_b(job);
+        kept = *job;
+        kept.kept_b = amps_gemm_packed_b(job);
+        job = &kept;
     }
     gemm_run run = {job, (unsigned char *)scratch};
     amps_pool_run(job->args.device->pool, job->batch_tasks * job->m_tasks * job->n_tasks, run_task, &run);
@@ -75,12 +78,17 @@ void amps_gemm(const amps_gemm_args *args, void *scratch)
 }
 
 /* What a step keeps: the call of the microkernel if there is just one, else the job. */
-typedef struct single_step {
+typedef struct strip_step {
     void (*strip)(const amps_gemm_strip *strip);
     amps_gemm_strip call;
-} single_step;
+} strip_step;
 
-static_assert(sizeof(amps_gemm_job) <= AMPS_CPU_STEP_ROOM && sizeof(single_step) <= AMPS_CPU_STEP_ROOM,
+typedef struct dot_step {
+    void (*dot)(const amps_gemm_dot *dot);
+    amps_gemm_dot call;
+} dot_step;
+
+static_assert(sizeof(amps_gemm_job) <= AMPS_CPU_STEP_ROOM && sizeof(strip_step) <= AMPS_CPU_STEP_ROOM,
               "a planned product fits into a step");
 
 static void run_nothing(const amps_cpu_step *step, void *scratch)
@@ -89,17 +97,23 @@ static void run_nothing(const amps_cpu_step *step, void *scratch)
     (void)scratch;
 }
 
-static void run_single(const amps_cpu_step *step, void *scratch)
+static void run_strip(const amps_cpu_step *step, void *scratch)
 {
-    const single_step *const single = (const void *)step->room;
+    const strip_step *const single = (const void *)step->room;
     (void)scratch;
     single->strip(&single->call);
 }
 
+static void run_dot(const amps_cpu_step *step, void *scratch)
+{
+    const dot_step *const single = (const void *)step->room;
+    (void)scratch;
+    single->dot(&single->call);
+}
+
 static void run_planned(const amps_cpu_step *step, void *scratch)
 {
-    amps_gemm_job job = *(const amps_gemm_job *)(const void *)step->room;
-    run_job(&job, scratch);
+    run_job((const void *)step->room, scratch);
 }
 
 bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *bytes)
@@ -113,13 +127,17 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
     if (!amps_gemm_plan(args, job) || !amps_mul(job->thread_bytes, amps_pool_threads(args->device->pool), bytes)) {
         return false;
     }
-    single_step single = {.strip = job->ukr->strip};
-    if (amps_gemm_single(job, &single.call)) {
-        *(single_step *)(void *)step->room = single;
-        step->run = run_single;
+    strip_step strip = {.strip = job->outer ? job->ukr->outer : job->ukr->strip};
+    dot_step dot = {.dot = job->ukr->dot};
+    step->run = run_planned;
+    if (amps_gemm_single_strip(job, &strip.call)) {
+        *(strip_step *)(void *)step->room = strip;
+        step->run = run_strip;
         *bytes = 0;
-    } else {
-        step->run = run_planned;
+    } else if (amps_gemm_single_dot(job, &dot.call)) {
+        *(dot_step *)(void *)step->room = dot;
+        step->run = run_dot;
+        *bytes = 0;
     }
     return true;
 }

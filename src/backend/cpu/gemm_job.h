@@ -35,12 +35,15 @@ typedef struct amps_gemm_job {
     bool pack_a, pack_b;
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
+    bool outer;          /* C is written row by row: the interior is short */
+    bool fetch_c;        /* C is larger than the first cache */
     bool chained;        /* sums in four chains: there are too few to keep the multipliers busy */
     bool keep_b;         /* B is constant: packed whole, if there is room to keep it */
     const float *kept_b; /* that copy (gemm_packed.c), or NULL: packed for this call */
     size_t kept_columns; /* its columns: n rounded up to whole strips */
     size_t vectors;      /* strip width in vectors */
     size_t panel_rows;   /* highest panel */
+    size_t group;        /* columns of B that are packed at a time, side by side in memory */
     size_t mc, nc, kc;   /* block sizes */
     size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
     size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
@@ -61,8 +64,9 @@ const float *amps_gemm_packed_b(const amps_gemm_job *job);
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
 
-/* If the job is one small call of a microkernel without scratch: fills it. */
-bool amps_gemm_single(const amps_gemm_job *job, amps_gemm_strip *strip);
+/* If the job is one call of a microkernel without scratch: fills it. */
+bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip); /* of `strip` or `outer` */
+bool amps_gemm_single_dot(const amps_gemm_job *job, amps_gemm_dot *dot);
 
 /* The microkernels for a device. */
 const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device);

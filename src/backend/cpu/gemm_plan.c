@@ -18,11 +18,14 @@ enum {
     DOT_COPIED = 8,          /* and at most these if it must be turned around first */
     I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
-    INTERIOR_BLOCK = 512,
+    INTERIOR_BLOCK = 384,
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 32,
-    PACKED_PANELS = 6,   /* so many panels of A pay for packing B */
-    CHAINED_VECTORS = 3, /* so few vectors of sums wait for one another */
+    OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
+    PACKED_COLUMNS = 256, /* wider products pay for packing A */
+    LARGE_ROWS = 28,      /* so many rows pay for packing a B from memory */
+    PACKED_PANELS = 6,    /* so many panels of A pay for packing B */
+    CHAINED_VECTORS = 3,  /* so few vectors of sums wait for one another */
     CHAINED_INTERIOR = 16,
     PAGE_FLOATS = 512, /* rows this far apart share few lines of a cache: half a page */
     ROW_CHUNK = 8192   /* columns whose sums stay in the caches while B streams past, in long pieces */
@@ -131,6 +134,7 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (keeps_b(args)) {
         return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
     }
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     const bool a_along = job->a_column == 1;
     const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
     const size_t low = amps_min(args->m, args->n);
@@ -139,10 +143,10 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (low == 1 && high_along) {
         return AMPS_GEMM_DOT;
     }
-    if (args->m == 1 && job->b_column == 1) {
+    if (args->m == 1 && job->b_column == 1 && (!job->f32 || args->k * args->n > l2_floats)) {
         return AMPS_GEMM_ROW;
     }
-    if (high_along && args->k >= DOT_LONG && low <= (low_along ? DOT_LOW : DOT_COPIED)) {
+    if (high_along && args->k >= (low <= 2 ? DOT_LONG / 2 : DOT_LONG) && low <= (low_along ? DOT_LOW : DOT_COPIED)) {
         return AMPS_GEMM_DOT;
     }
     return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
@@ -202,14 +206,16 @@ static size_t tile_cost(size_t rows, size_t vectors)
     return rows == 0 || vectors == 0 ? 0 : 2 * amps_max(rows * vectors, rows + 2 * vectors) + vectors + 1;
 }
 
-/* Width and height of the tiles: of all widths the one that costs least. */
-static void choose_tile(amps_gemm_job *job)
+/* Width and height of the tiles: of all widths the one that costs least; where B comes from memory and is used often
+   enough, wide strips, which read longer pieces of its rows. */
+static void choose_tile(amps_gemm_job *job, bool large)
 {
     const amps_gemm_ukr *ukr = job->ukr;
     const size_t m = job->args.m, all = divide_up(job->args.n, ukr->lanes);
-    const size_t widest = job->keep_b ? ukr->wide : amps_min(ukr->vectors, all);
+    const bool fixed = job->keep_b || (large && m >= LARGE_ROWS);
+    const size_t widest = amps_min(fixed ? ukr->wide : ukr->vectors, job->keep_b ? ukr->wide : all);
     size_t best = SIZE_MAX;
-    for (size_t v = job->keep_b ? ukr->wide : 1; v <= widest; v++) {
+    for (size_t v = fixed ? widest : 1; v <= widest; v++) {
         const size_t panels = divide_up(m, ukr->rows[v - 1]), rows = divide_up(m, panels);
         const size_t low = m - (panels - 1) * rows;
         const size_t whole = (panels - 1) * tile_cost(rows, v) + tile_cost(low, v);
@@ -233,21 +239,33 @@ static bool collide(size_t row, size_t rows)
 static void block(amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
+    const amps_gemm_ukr *ukr = job->ukr;
+    const size_t l1_floats = args->device->caches.l1_bytes / sizeof(float);
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     job->keep_b = keeps_b(args);
-    choose_tile(job);
+    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
+    const bool large = args->k * args->n > l2_floats / 2;
+    choose_tile(job, large);
     if (job->keep_b) { /* the copy's strips are the same for every m */
-        job->kept_columns = divide_up(args->n, job->vectors * job->ukr->lanes) * job->vectors * job->ukr->lanes;
+        job->kept_columns = divide_up(args->n, job->vectors * ukr->lanes) * job->vectors * ukr->lanes;
+    }
+    job->outer = job->f32 && b_lies_well && args->k <= ukr->outer_interior && args->n >= OUTER_VECTORS * ukr->lanes;
+    if (job->outer) {
+        job->vectors = divide_up(args->n, ukr->lanes);
+        job->panel_rows = 1;
     }
     const size_t panels = divide_up(args->m, job->panel_rows);
-    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
-    job->pack_b = !(b_lies_well && (panels == 1 || (panels < PACKED_PANELS && !collide(job->b_row, args->k))));
+    const bool reused =
+        panels >= PACKED_PANELS || (panels > 1 && collide(job->b_row, args->k)) || (large && args->m >= LARGE_ROWS);
+    job->pack_b = !b_lies_well || (reused && !job->outer);
     const bool whole = panels == 1 && job->f32 && !job->pack_b;
     job->kc = divide_up(args->k, divide_up(args->k, whole ? args->k : INTERIOR_BLOCK));
-    const size_t strips = divide_up(args->n, job->vectors * job->ukr->lanes);
-    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && strips > 8);
-    job->fetch_b = b_lies_well && args->k * args->n > args->device->caches.l2_bytes / sizeof(float) / 2;
+    job->pack_a =
+        args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && args->n > PACKED_COLUMNS && !job->outer);
+    job->fetch_b = b_lies_well && !job->outer && large;
+    job->fetch_c = args->m * args->n > l1_floats;
     job->chained =
-        job->f32 && args->m * divide_up(args->n, job->ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
+        job->f32 && args->m * divide_up(args->n, ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
 }
 
 /* Blocks of a task. */
@@ -264,14 +282,16 @@ static void block_task(amps_gemm_job *job)
     } else if (!job->f32) {
         mc = amps_min(mc, 16 * rows);
     }
-    mc = args->k <= SHORT_INTERIOR && n > width ? rows
-                                                : mc; /* C decides: it is written row by row, not strip by strip */
+    mc = args->k <= SHORT_INTERIOR && n > width && !job->outer
+             ? rows
+             : mc; /* C decides: it is written row by row, not strip by strip */
     job->mc = divide_up(divide_up(m, divide_up(m, mc)), rows) * rows;
     job->reuse_b = job->mc < m;
     const bool columns = job->pack_b && job->reuse_b;
     job->nc = amps_min(columns || !job->f32 ? (job->f32 ? COLUMN_BLOCK : 512) / width * width : n, n);
+    job->group = amps_min(amps_max(l2_floats / 2 / job->kc / width, 1) * width, job->nc);
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
-    job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : width) * job->kc : 0;
+    job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : job->group) * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
 }
 

@@ -120,9 +120,10 @@ static size_t divide_line(size_t n)
     return (n + AMPS_CACHE_LINE / sizeof(float) - 1) / (AMPS_CACHE_LINE / sizeof(float));
 }
 
-/* B's strip from column j of the whole product on, for k in [k, k + kc); packed now if `fresh`. */
-static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t n, size_t k,
-                            size_t kc, bool fresh)
+/* B's strip from column j of the whole product on, for k in [k, k + kc). The first of a group packs the group, unless
+   an earlier block of rows has. */
+static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, size_t kc,
+                            bool fresh)
 {
     const amps_gemm_job *job = block->job;
     const size_t width = job->vectors * job->ukr->lanes;
@@ -132,9 +133,10 @@ static const float *strip_b(const strip_block *block, const amps_pack_source *b,
     if (!job->pack_b) {
         return (const float *)(const void *)b->base + k * b->along + j;
     }
-    float *to = block->b_pack + (job->reuse_b ? (j - block->j) * kc : 0);
-    if (fresh || !job->reuse_b) {
-        amps_pack(job->ukr, job->args.device->rows, b, j, n, k, kc, width, to);
+    const size_t past = j - block->j, in_group = past % job->group;
+    float *to = block->b_pack + (job->reuse_b ? past : in_group) * kc;
+    if (in_group == 0 && (fresh || !job->reuse_b)) {
+        amps_pack(job->ukr, job->args.device->rows, b, j, amps_min(job->group, block->n - past), k, kc, width, to);
     }
     return to;
 }
@@ -145,11 +147,11 @@ static void fetch_next(const strip_block *block, const amps_pack_source *b, size
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
     strip->next_lines = 0;
-    if (!job->fetch_b || job->kept_b != NULL) {
+    if (!job->fetch_b || job->pack_b) {
         return;
     }
     const float *from = (const float *)(const void *)b->base + k * b->along + j;
-    const bool once = !job->pack_b && args->m <= job->panel_rows;
+    const bool once = args->m <= job->panel_rows;
     const size_t next = j + strip->columns;
     if (once) { /* each element is used once: fetch a little ahead in the same strip */
         strip->next = from + FETCH_ROWS * b->along;
@@ -173,7 +175,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
                              .interior = kc,
                              .panel_rows = job->panel_rows,
                              .vectors = job->vectors,
-                             .chained = job->chained};
+                             .chained = job->chained,
+                             .fetch_c = job->fetch_c};
     float *c = strip_c(block, &strip.c_row);
     strip.a = block->a_pack;
     strip.a_row = 1;
@@ -190,10 +193,14 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
     for (size_t j = 0; j < block->n; j += width) {
         strip.columns = amps_min(width, block->n - j);
-        strip.b = strip_b(block, b, block->j + j, strip.columns, k, kc, fresh);
+        strip.b = strip_b(block, b, block->j + j, k, kc, fresh);
         strip.c = c + j;
         fetch_next(block, b, block->j + j, k, &strip);
-        job->ukr->strip(&strip);
+        if (job->outer) {
+            job->ukr->outer(&strip);
+        } else {
+            job->ukr->strip(&strip);
+        }
         for (size_t i = 0; last && i < block->m && (!job->f32 || job->args.epilogue != NULL); i++) {
             amps_gemm_finish(job, block->b, block->i + i, block->j + j, strip.columns, c + i * strip.c_row + j,
                              job->f32 || (whole && k > 0));
@@ -243,7 +250,7 @@ void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, 
     }
 }
 
-bool amps_gemm_single(const amps_gemm_job *job, amps_gemm_strip *strip)
+bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip)
 {
     const amps_gemm_args *args = &job->args;
     const bool plain = job->way == AMPS_GEMM_STRIP && job->f32 && !job->pack_a && !job->pack_b && !job->fetch_b;
@@ -269,6 +276,7 @@ bool amps_gemm_single(const amps_gemm_job *job, amps_gemm_strip *strip)
         .alpha = job->alpha,
         .beta = job->beta,
         .chained = job->chained,
+        .fetch_c = job->fetch_c,
     };
     return true;
 }

@@ -131,6 +131,33 @@ void amps_gemm_dot_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
     }
 }
 
+bool amps_gemm_single_dot(const amps_gemm_job *job, amps_gemm_dot *dot)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool lie = job->a_column == 1 && job->b_row == 1;
+    const bool one = args->batch == 1 && job->m_tasks * job->n_tasks == 1;
+    if (job->way != AMPS_GEMM_DOT || !job->f32 || !lie || !one || args->epilogue != NULL) {
+        return false;
+    }
+    const bool by_rows = args->m <= args->n;
+    const float *a = (const float *)(const void *)args->a, *b = (const float *)(const void *)args->b;
+    *dot = (amps_gemm_dot){
+        .a = by_rows ? a : b,
+        .a_row = by_rows ? job->a_row : job->b_column,
+        .b = by_rows ? b : a,
+        .b_row = by_rows ? job->b_column : job->a_row,
+        .c = (float *)(void *)args->c,
+        .c_row = by_rows ? job->c_row : 1,
+        .c_column = by_rows ? 1 : job->c_row,
+        .rows = by_rows ? args->m : args->n,
+        .columns = by_rows ? args->n : args->m,
+        .interior = args->k,
+        .alpha = job->alpha,
+        .beta = job->beta,
+    };
+    return true;
+}
+
 /* Columns [j, j + n) of one row; n ≤ ROW_CHUNK. */
 static void row_chunk(const amps_gemm_job *job, size_t b, const float *a, size_t j, size_t n, float *wide, float *sums)
 {

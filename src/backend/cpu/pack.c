@@ -9,6 +9,9 @@
 /* Elements of k that are widened at a time before they are turned around; 32 KiB with 16 lines. */
 enum { STAGE_LINES = 16, STAGE = 256 };
 
+/* Rows of f32 are fetched so many rows before they are copied. */
+enum { FETCH_ROWS = 4, LINE_FLOATS = 16 };
+
 static const unsigned char *element(const amps_pack_source *s, size_t x, size_t k)
 {
     return s->base + (x * s->across + k * s->along) * anymps_dtype_bytes(s->dtype);
@@ -49,6 +52,14 @@ void amps_pack_line(const amps_row_ukr *rows, anymps_dtype dtype, const unsigned
     }
 }
 
+/* A row that is copied soon: rows lie too far apart for the processor to foresee them. */
+static void fetch_row(const float *row, size_t n)
+{
+    for (size_t i = 0; i < n; i += LINE_FLOATS) {
+        __builtin_prefetch(row + i, 0, 3);
+    }
+}
+
 /* Elements side by side across: line by line through all panels, so that memory is read in its order. */
 static void panels_across(const amps_gemm_ukr *ukr, const amps_row_ukr *rows, const amps_pack_source *s, size_t x,
                           size_t count, size_t k0, size_t interior, size_t width, float *to)
@@ -59,6 +70,9 @@ static void panels_across(const amps_gemm_ukr *ukr, const amps_row_ukr *rows, co
         const unsigned char *from = element(s, x, k0 + k);
         if (s->dtype == ANYMPS_DTYPE_F32) {
             const float *line = (const float *)(const void *)from;
+            if (k + FETCH_ROWS < interior) {
+                fetch_row(line + FETCH_ROWS * s->along, count);
+            }
             ukr->copy(line, width, to, width * interior, whole, width);
             ukr->copy(line + whole * width, 0, last, 0, 1, rest);
             continue;

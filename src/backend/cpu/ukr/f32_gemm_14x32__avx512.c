@@ -20,6 +20,8 @@
     T(1, 7) T(2, 7) T(3, 7) T(1, 8) T(2, 8) T(3, 8)
 #include "f32_gemm_strip.h"
 
+#include "f32_gemm_outer.h"
+
 #include "f32_gemm_other.h"
 
 const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
@@ -27,8 +29,10 @@ const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
     .lanes = VEC,
     .vectors = 8,
     .rows = { 16, 14, 9, 7, 4, 4, 3, 3 },
-    .wide = 2,
+    .wide = 4,
     .strip = strip,
+    .outer = outer,
+    .outer_interior = OUTER_INTERIOR,
     .dot = dot,
     .row = row,
     .transpose = transpose,

@@ -13,6 +13,8 @@
     T(1, 2) T(2, 2) T(3, 2) T(4, 2)
 #include "f32_gemm_strip.h"
 
+#include "f32_gemm_outer.h"
+
 #include "f32_gemm_other.h"
 
 const amps_gemm_ukr amps_f32_gemm_4x8__baseline = {
@@ -22,6 +24,8 @@ const amps_gemm_ukr amps_f32_gemm_4x8__baseline = {
     .rows = { 6, 4 },
     .wide = 2,
     .strip = strip,
+    .outer = outer,
+    .outer_interior = OUTER_INTERIOR,
     .dot = dot,
     .row = row,
     .transpose = transpose,

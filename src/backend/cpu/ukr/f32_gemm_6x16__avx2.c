@@ -15,6 +15,8 @@
     T(1, 3) T(2, 3) T(3, 3) T(4, 3)
 #include "f32_gemm_strip.h"
 
+#include "f32_gemm_outer.h"
+
 #include "f32_gemm_other.h"
 
 const amps_gemm_ukr amps_f32_gemm_6x16__avx2 = {
@@ -24,6 +26,8 @@ const amps_gemm_ukr amps_f32_gemm_6x16__avx2 = {
     .rows = { 8, 6, 4 },
     .wide = 2,
     .strip = strip,
+    .outer = outer,
+    .outer_interior = OUTER_INTERIOR,
     .dot = dot,
     .row = row,
     .transpose = transpose,

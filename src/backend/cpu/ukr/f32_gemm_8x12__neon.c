@@ -15,6 +15,8 @@
     T(1, 3) T(2, 3) T(3, 3) T(4, 3) T(5, 3) T(6, 3) T(7, 3) T(8, 3)
 #include "f32_gemm_strip.h"
 
+#include "f32_gemm_outer.h"
+
 #include "f32_gemm_other.h"
 
 const amps_gemm_ukr amps_f32_gemm_8x12__neon = {
@@ -24,6 +26,8 @@ const amps_gemm_ukr amps_f32_gemm_8x12__neon = {
     .rows = { 16, 12, 8 },
     .wide = 3,
     .strip = strip,
+    .outer = outer,
+    .outer_interior = OUTER_INTERIOR,
     .dot = dot,
     .row = row,
     .transpose = transpose,

@@ -12,13 +12,24 @@
 /* A dot block has at most 4 × 4 or 3 × 8 sums; the latter where there are 32 registers. */
 enum { DOT_COLUMNS = 8, DOT_SUMS = 24, DOT_WIDE = VEC_REGISTERS >= 32 ? 8 : 4, ROW_STEP = 8 };
 
-/* C's element from its sum. */
-AMPS_INLINE void dot_store(float *c, float sum, float alpha, float beta)
+/* The block of C from its sums. */
+AMPS_INLINE void dot_store(const amps_gemm_dot *d, const vec *acc, float *c, int mr, int nr)
 {
-    if (beta == 0.0f) {
-        *c = alpha * sum;
-    } else {
-        *c = vec_fma1(alpha, sum, beta * *c);
+    const size_t c_row = d->c_row, c_column = d->c_column;
+    const float alpha = d->alpha, beta = d->beta;
+    float sums[DOT_SUMS + VEC];
+#pragma GCC unroll 2
+    for (int n = 0; n < mr * nr; n += 16) {
+        vec_sums(acc + n, mr * nr - n < 16 ? mr * nr - n : 16, sums + n);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < nr; j++) {
+            float *to = c + (size_t)i * c_row + (size_t)j * c_column;
+            const float sum = sums[i * nr + j];
+            *to = beta == 0.0f ? alpha * sum : vec_fma1(alpha, sum, beta * *to);
+        }
     }
 }
 
@@ -58,13 +69,7 @@ AMPS_INLINE void dot_block(const amps_gemm_dot *d, const float *a, const float *
             }
         }
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < nr; j++) {
-            dot_store(c + (size_t)i * d->c_row + (size_t)j * d->c_column, vec_sum(acc[i * nr + j]), d->alpha, d->beta);
-        }
-    }
+    dot_store(d, acc, c, mr, nr);
 }
 
 /* nr columns, all rows. Eight columns go with at most three rows. */

@@ -23,8 +23,16 @@
 
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
-/* Shorter sums end before C could arrive. */
-enum { TILE_SUMS = 32, TILE_ROWS = 16, TILE_CHAINS = 4, CHAINED_SUMS = 3, PREFETCH_INTERIOR = 64, LINE = 16 };
+/* Shorter sums end before C could arrive: then that of the next strip is fetched. */
+enum {
+    TILE_SUMS = 32,
+    TILE_ROWS = 16,
+    TILE_CHAINS = 4,
+    CHAINED_SUMS = 3,
+    FETCH_INTERIOR = 64,
+    LINE = 16,
+    A_AHEAD = 48
+};
 
 /* Where a tile stands: the first elements of A, B and C, and what it fetches of the next strip meanwhile. */
 typedef struct tile_at {
@@ -134,7 +142,12 @@ AMPS_INLINE void tile_step(tile_sums *sums, tile_a *a, size_t a_row, size_t a_co
     const vec_half z = with_half ? half_load_lanes(b + whole * VEC, half_first(last)) : half_zero();
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
-        const vec x = vec_set1(a->group[i / 4][(size_t)(i % 4) * a_row]);
+        const float *at = &a->group[i / 4][(size_t)(i % 4) * a_row];
+        if (whole == 0) { /* a splat of half the width loads twice as fast */
+            sums->half[i] = half_fma(half_set1(*at), z, sums->half[i]);
+            continue;
+        }
+        const vec x = vec_set1(*at);
 #pragma GCC unroll 8
         for (int v = 0; v < whole; v++) {
             sums->full[i * whole + v] = vec_fma(x, y[v], sums->full[i * whole + v]);
@@ -161,29 +174,42 @@ AMPS_INLINE void tile_clear(tile_sums *sums, int mr, int whole)
     }
 }
 
+AMPS_INLINE void tile_fetch_c(const float *c, size_t c_row, int mr, int nv)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v++) {
+            vec_prefetch_write(c + (size_t)i * c_row + v * VEC);
+        }
+    }
+}
+
 /* One tile. */
 AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, int nv, bool with_half)
 {
     const int whole = with_half ? nv - 1 : nv;
     const float *b = at->b, *next = at->next, *c = at->c;
-    const size_t last = at->last, lines = at->next_lines, c_row = s->c_row, a_row = s->a_row, a_column = s->a_column, b_row = s->b_row;
+    const size_t last = at->last, lines = at->next_lines, c_row = s->c_row, a_row = s->a_row, a_column = s->a_column,
+                 b_row = s->b_row;
     tile_a a = tile_a_of(at->a, a_row, mr);
     tile_sums sums;
     tile_clear(&sums, mr, whole);
-    if (s->interior >= PREFETCH_INTERIOR) {
-#pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) {
-            vec_prefetch(c + (size_t)i * c_row);
-            vec_prefetch(c + (size_t)i * c_row + (nv - 1) * VEC);
-        }
+    if (s->fetch_c) {
+        tile_fetch_c(c + (s->interior >= FETCH_INTERIOR ? 0 : (size_t)nv * VEC), c_row, mr, nv);
     }
-    for (size_t k = s->interior; k > 0; k--, b += b_row) {
-        tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, with_half);
-        if (lines > 0) {
-            for (size_t l = 0; l < lines; l++) {
-                vec_prefetch_far(next + l * LINE);
+    for (size_t k = 0; k < s->interior; k += LINE) {
+        const float *soon = at->a + (k + A_AHEAD) * a_column;
+        const size_t steps = s->interior - k < LINE ? s->interior - k : LINE;
+        for (size_t u = 0; u < steps; u++, b += b_row, soon += a_row) {
+            tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, with_half);
+            vec_prefetch(soon);
+            if (lines > 0) {
+                for (size_t l = 0; l < lines; l++) {
+                    vec_prefetch_far(next + l * LINE);
+                }
+                next += s->next_row;
             }
-            next += s->next_row;
         }
     }
     tile_store(s, &sums, at, mr, nv, with_half);
@@ -226,24 +252,24 @@ AMPS_INLINE void tile_run_chained(const amps_gemm_strip *s, const tile_at *at, i
 typedef void (*tile_function)(const amps_gemm_strip *s, const tile_at *at);
 
 /* The tiles of a file, each with a whole or a half last vector; of the small ones also the chained. */
-#define TILE_FUNCTIONS(mr, nv)                                                     \
-    static void tile_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at)      \
-    {                                                                              \
-        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                           \
-            tile_run_chained(s, at, mr, nv, false);                                \
-        } else {                                                                   \
-            tile_run(s, at, mr, nv, false);                                        \
-        }                                                                          \
-    }                                                                              \
-    static void tile_half_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at) \
-    {                                                                              \
-        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                           \
-            tile_run_chained(s, at, mr, nv, VEC_HALF > 0);                         \
-        } else {                                                                   \
-            tile_run(s, at, mr, nv, VEC_HALF > 0);                                 \
-        }                                                                          \
+#define TILE_FUNCTIONS(mr, nv)                                                                                         \
+    static void tile_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at)                                          \
+    {                                                                                                                  \
+        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                                                               \
+            tile_run_chained(s, at, mr, nv, false);                                                                    \
+        } else {                                                                                                       \
+            tile_run(s, at, mr, nv, false);                                                                            \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void tile_half_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at)                                     \
+    {                                                                                                                  \
+        if ((mr) * (nv) <= CHAINED_SUMS && s->chained) {                                                               \
+            tile_run_chained(s, at, mr, nv, VEC_HALF > 0);                                                             \
+        } else {                                                                                                       \
+            tile_run(s, at, mr, nv, VEC_HALF > 0);                                                                     \
+        }                                                                                                              \
     }
-#define TILE_ENTRY(mr, nv) [0][(nv) - 1][(mr) - 1] = tile_##mr##x##nv, [1][(nv) - 1][(mr) - 1] = tile_half_##mr##x##nv,
+#define TILE_ENTRY(mr, nv) [0][(nv)-1][(mr)-1] = tile_##mr##x##nv, [1][(nv)-1][(mr)-1] = tile_half_##mr##x##nv,
 
 GEMM_TILES(TILE_FUNCTIONS)
 

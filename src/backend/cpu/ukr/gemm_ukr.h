@@ -33,6 +33,7 @@ typedef struct amps_gemm_strip {
     size_t panel_rows, vectors;
     float alpha, beta;
     bool chained;
+    bool fetch_c; /* C is not in the first cache */
     size_t next_lines;
     const float *next;
     size_t next_row;
@@ -81,6 +82,9 @@ typedef struct amps_gemm_ukr {
     size_t rows[AMPS_GEMM_VECTORS]; /* rows[v - 1]: highest panel of a strip of v vectors; 0: no such strip */
     size_t wide;       /* vectors of the strip to take where nothing speaks against it */
     void (*strip)(const amps_gemm_strip *strip);
+    size_t outer_interior; /* the longest interior that `outer` takes */
+    /* The same for short interiors, operands as they lie, row by row: a_panel, b_strip, vectors do not count. */
+    void (*outer)(const amps_gemm_strip *strip);
     void (*dot)(const amps_gemm_dot *dot);
     void (*row)(const amps_gemm_row *row);
     /* to[j * to_row + i] = from[i * from_row + j], i < rows, j < columns. */

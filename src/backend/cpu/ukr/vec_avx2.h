@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define VEC_REGISTERS_32 0
+
 typedef __m256 vec;
 typedef __m256i vec_lanes;
 enum { VEC = 8, VEC_REGISTERS = 16 };
@@ -71,9 +73,20 @@ static inline float vec_sum(vec x)
     const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
     return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
+/* The sums of the lanes of `count` vectors. */
+static inline void vec_sums(const vec *x, int count, float *sums)
+{
+    for (int n = 0; n < count; n++) {
+        sums[n] = vec_sum(x[n]);
+    }
+}
 static inline void vec_prefetch(const float *p)
 {
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
+    __builtin_prefetch(p, 0, 3);
+}
+static inline void vec_prefetch_write(const float *p)
+{
+    __builtin_prefetch(p, 1, 3);
 }
 /* Into the second cache. */
 static inline void vec_prefetch_far(const float *p)

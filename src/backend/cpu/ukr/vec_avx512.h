@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#define VEC_REGISTERS_32 1
+
 typedef __m512 vec;
 typedef __mmask16 vec_lanes;
 enum { VEC = 16, VEC_REGISTERS = 32 };
@@ -72,9 +74,43 @@ static inline float vec_sum(vec x)
     const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
     return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
+/*
+ * The sums of the lanes of `count` ≤ 16 vectors, each added up in the order of vec_sum: in every round two vectors
+ * become one that holds the halves of both, added. Lane 4c + i of the last one comes from vector 4i + c of the first.
+ */
+static inline void vec_sums(const vec *x, int count, float *sums)
+{
+    vec t[16];
+#pragma GCC unroll 16
+    for (int n = 0; n < 16; n++) {
+        const int from = n % 4 * 4 + n / 4;
+        t[n] = from < count ? x[from] : _mm512_setzero_ps();
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < 8; n++) {
+        t[n] = _mm512_add_ps(_mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0x44),
+                             _mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0xee));
+    }
+#pragma GCC unroll 4
+    for (int n = 0; n < 4; n++) {
+        t[n] = _mm512_add_ps(_mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0x88),
+                             _mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0xdd));
+    }
+#pragma GCC unroll 2
+    for (int n = 0; n < 2; n++) {
+        t[n] = _mm512_add_ps(_mm512_shuffle_ps(t[2 * n], t[2 * n + 1], 0x44),
+                             _mm512_shuffle_ps(t[2 * n], t[2 * n + 1], 0xee));
+    }
+    t[0] = _mm512_add_ps(_mm512_shuffle_ps(t[0], t[1], 0x88), _mm512_shuffle_ps(t[0], t[1], 0xdd));
+    _mm512_storeu_ps(sums, t[0]);
+}
 static inline void vec_prefetch(const float *p)
 {
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
+    __builtin_prefetch(p, 0, 3);
+}
+static inline void vec_prefetch_write(const float *p)
+{
+    __builtin_prefetch(p, 1, 3);
 }
 /* Into the second cache. */
 static inline void vec_prefetch_far(const float *p)
@@ -132,7 +168,7 @@ static inline vec_half half_combine(vec_half x, vec_half alpha, vec_half y, vec_
  * Turns a block of at most 16 × 16 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns.
  * Four rounds of shuffles: pairs of lanes, pairs of pairs, then quarters of the register twice.
  */
-static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
+static inline void vec_transpose_wide(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
                                  size_t columns)
 {
     const vec_lanes in = vec_first(columns);
@@ -175,6 +211,54 @@ static inline void vec_transpose(const float *from, size_t from_row, float *to, 
         if (j < columns) {
             vec_store_lanes(to + j * to_row, out, r[j]);
         }
+    }
+}
+
+/* Rows i, i + 4, i + 8 and i + 12 of a block of at most four columns; rows from `rows` on are zero. */
+static inline vec vec_load_fourths(const float *from, size_t from_row, size_t rows, __mmask8 in, size_t i)
+{
+    __m128 quarter[4];
+#pragma GCC unroll 4
+    for (size_t q = 0; q < 4; q++) {
+        const size_t row = i + 4 * q;
+        quarter[q] = row < rows ? _mm_maskz_loadu_ps(in, from + row * from_row) : _mm_setzero_ps();
+    }
+    const vec low = _mm512_insertf32x4(_mm512_castps128_ps512(quarter[0]), quarter[1], 1);
+    return _mm512_insertf32x4(_mm512_insertf32x4(low, quarter[2], 2), quarter[3], 3);
+}
+
+/* The same for at most four columns: the quarters already hold the rows that become neighbours. */
+static inline void vec_transpose_narrow(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
+                                        size_t columns)
+{
+    const __mmask8 in = (__mmask8)((1u << columns) - 1u);
+    vec r[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        r[i] = vec_load_fourths(from, from_row, rows, in, i);
+    }
+    const __m512d low0 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
+    const __m512d low1 = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
+    const __m512d high0 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+    const __m512d high1 = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+    const vec turned[4] = {
+        _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1)), _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1)),
+        _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1)), _mm512_castpd_ps(_mm512_unpackhi_pd(high0, high1))};
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        if (j < columns) {
+            vec_store_lanes(to + j * to_row, vec_first(rows), turned[j]);
+        }
+    }
+}
+
+static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
+                                 size_t columns)
+{
+    if (columns <= 4) {
+        vec_transpose_narrow(from, from_row, to, to_row, rows, columns);
+    } else {
+        vec_transpose_wide(from, from_row, to, to_row, rows, columns);
     }
 }
 

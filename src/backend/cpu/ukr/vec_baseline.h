@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define VEC_REGISTERS_32 0
+
 typedef float vec __attribute__((vector_size(16)));
 typedef size_t vec_lanes; /* how many */
 enum { VEC = 4, VEC_REGISTERS = 16 };
@@ -89,9 +91,20 @@ static inline float vec_sum(vec x)
 {
     return (x[0] + x[2]) + (x[1] + x[3]);
 }
+/* The sums of the lanes of `count` vectors. */
+static inline void vec_sums(const vec *x, int count, float *sums)
+{
+    for (int n = 0; n < count; n++) {
+        sums[n] = vec_sum(x[n]);
+    }
+}
 static inline void vec_prefetch(const float *p)
 {
-    __builtin_prefetch(p);
+    __builtin_prefetch(p, 0, 3);
+}
+static inline void vec_prefetch_write(const float *p)
+{
+    __builtin_prefetch(p, 1, 3);
 }
 /* Into the second cache. */
 static inline void vec_prefetch_far(const float *p)

@@ -9,6 +9,8 @@
 #include <arm_neon.h>
 #include <stddef.h>
 
+#define VEC_REGISTERS_32 1
+
 typedef float32x4_t vec;
 typedef size_t vec_lanes; /* how many */
 enum { VEC = 4, VEC_REGISTERS = 32 };
@@ -84,9 +86,20 @@ static inline float vec_sum(vec x)
     const float32x2_t pair = vadd_f32(vget_low_f32(x), vget_high_f32(x));
     return vget_lane_f32(pair, 0) + vget_lane_f32(pair, 1);
 }
+/* The sums of the lanes of `count` vectors. */
+static inline void vec_sums(const vec *x, int count, float *sums)
+{
+    for (int n = 0; n < count; n++) {
+        sums[n] = vec_sum(x[n]);
+    }
+}
 static inline void vec_prefetch(const float *p)
 {
-    __builtin_prefetch(p);
+    __builtin_prefetch(p, 0, 3);
+}
+static inline void vec_prefetch_write(const float *p)
+{
+    __builtin_prefetch(p, 1, 3);
 }
 /* Into the second cache. */
 static inline void vec_prefetch_far(const float *p)
