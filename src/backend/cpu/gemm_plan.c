@@ -22,9 +22,10 @@ enum {
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 32,
     OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
-    PACKED_COLUMNS = 256, /* wider products pay for packing A */
-    LARGE_ROWS = 28,      /* so many rows pay for packing a B from memory */
-    PACKED_PANELS = 6,    /* so many panels of A pay for packing B */
+    WIDE_ROWS = 28,       /* so many rows take the widest tile */
+    PACKED_ROWS = 80,     /* and so many pay for packing a B */
+    PACKED_L2 = 3,        /* of more than three times the second cache */
+    PACKED_COLUMNS = 256, /* wider products pay for packing an A whose rows collide */
     CHAINED_VECTORS = 3,  /* so few vectors of sums wait for one another */
     CHAINED_INTERIOR = 16,
     PAGE_FLOATS = 512, /* rows this far apart share few lines of a cache: half a page */
@@ -206,13 +207,13 @@ static size_t tile_cost(size_t rows, size_t vectors)
     return rows == 0 || vectors == 0 ? 0 : 2 * amps_max(rows * vectors, rows + 2 * vectors) + vectors + 1;
 }
 
-/* Width and height of the tiles: of all widths the one that costs least; where B comes from memory and is used often
-   enough, wide strips, which read longer pieces of its rows. */
-static void choose_tile(amps_gemm_job *job, bool large)
+/* Width and height of the tiles: of all widths the one that costs least; where many rows use each strip, a wide one,
+   which reads longer pieces of the rows of B. */
+static void choose_tile(amps_gemm_job *job)
 {
     const amps_gemm_ukr *ukr = job->ukr;
     const size_t m = job->args.m, all = divide_up(job->args.n, ukr->lanes);
-    const bool fixed = job->keep_b || (large && m >= LARGE_ROWS);
+    const bool fixed = job->keep_b || m >= WIDE_ROWS;
     const size_t widest = amps_min(fixed ? ukr->wide : ukr->vectors, job->keep_b ? ukr->wide : all);
     size_t best = SIZE_MAX;
     for (size_t v = fixed ? widest : 1; v <= widest; v++) {
@@ -244,8 +245,8 @@ static void block(amps_gemm_job *job)
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     job->keep_b = keeps_b(args);
     const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
-    const bool large = args->k * args->n > l2_floats / 2;
-    choose_tile(job, large);
+    const size_t b_floats = args->k * args->n;
+    choose_tile(job);
     if (job->keep_b) { /* the copy's strips are the same for every m */
         job->kept_columns = divide_up(args->n, job->vectors * ukr->lanes) * job->vectors * ukr->lanes;
     }
@@ -255,14 +256,13 @@ static void block(amps_gemm_job *job)
         job->panel_rows = 1;
     }
     const size_t panels = divide_up(args->m, job->panel_rows);
-    const bool reused =
-        panels >= PACKED_PANELS || (panels > 1 && collide(job->b_row, args->k)) || (large && args->m >= LARGE_ROWS);
-    job->pack_b = !b_lies_well || (reused && !job->outer);
+    const bool far = b_floats > PACKED_L2 * l2_floats || collide(job->b_row, args->k);
+    job->pack_b = !b_lies_well || (far && args->m >= PACKED_ROWS && !job->outer);
     const bool whole = panels == 1 && job->f32 && !job->pack_b;
     job->kc = divide_up(args->k, divide_up(args->k, whole ? args->k : INTERIOR_BLOCK));
-    job->pack_a =
-        args->a_dtype != ANYMPS_DTYPE_F32 || (args->k > SHORT_INTERIOR && args->n > PACKED_COLUMNS && !job->outer);
-    job->fetch_b = b_lies_well && !job->outer && large;
+    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 ||
+                  (collide(job->a_row, args->m) && args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
+    job->fetch_b = b_lies_well && !job->outer && b_floats > l2_floats / 2;
     job->fetch_c = args->m * args->n > l1_floats;
     job->chained =
         job->f32 && args->m * divide_up(args->n, ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
