@@ -20,7 +20,7 @@ enum {
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
     INTERIOR_BLOCK = 384,
     COLUMN_BLOCK = 2048,
-    SHORT_INTERIOR = 32,
+    SHORT_INTERIOR = 63,  /* sums end before C could arrive */
     OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
     WIDE_ROWS = 28,       /* so many rows take the widest tile */
     PACKED_ROWS = 80,     /* and so many pay for packing a B */
@@ -263,7 +263,7 @@ static void block(amps_gemm_job *job)
     job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 ||
                   (collide(job->a_row, args->m) && args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
     job->fetch_b = b_lies_well && !job->outer && b_floats > l2_floats / 2;
-    job->fetch_c = args->m * args->n > l1_floats;
+    job->fetch_c = args->m * args->n > (args->k > SHORT_INTERIOR ? l1_floats : l2_floats);
     job->chained =
         job->f32 && args->m * divide_up(args->n, ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
 }
@@ -282,9 +282,6 @@ static void block_task(amps_gemm_job *job)
     } else if (!job->f32) {
         mc = amps_min(mc, 16 * rows);
     }
-    mc = args->k <= SHORT_INTERIOR && n > width && !job->outer
-             ? rows
-             : mc; /* C decides: it is written row by row, not strip by strip */
     job->mc = divide_up(divide_up(m, divide_up(m, mc)), rows) * rows;
     job->reuse_b = job->mc < m;
     const bool columns = job->pack_b && job->reuse_b;
