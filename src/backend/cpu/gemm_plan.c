@@ -286,7 +286,7 @@ static void block_task(amps_gemm_job *job)
     job->reuse_b = job->mc < m;
     const bool columns = job->pack_b && job->reuse_b;
     job->nc = amps_min(columns || !job->f32 ? (job->f32 ? COLUMN_BLOCK : 512) / width * width : n, n);
-    job->group = amps_min(amps_max(l2_floats / 2 / job->kc / width, 1) * width, job->nc);
+    job->group = amps_min(amps_max(l2_floats / 4 / job->kc / width, 1) * width, job->nc);
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
     job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : job->group) * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
