@@ -2,11 +2,11 @@
 /*
  * sweep_low.c: products of narrow types beside f32 of the same shape, oneDNN and MKL, in one process and in turns.
  *
- *     sweep_low [-t threads] [-m milliseconds] [-c] [MxNxK ...]
+ *     sweep_low [-t threads] [-m milliseconds] [-c] [-T] [MxNxK ...]
  *
  * Columns: ours in f32, bf16, f16 and i8→i32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
- * there is none. -c: our right operand is constant (ANYMPS_CONSTANT); the peers' are given anew each time. oneDNN's C
+ * there is none. -c: our right operand is constant (ANYMPS_CONSTANT); the peers' are given anew each time. -T: it is transposed (weights). oneDNN's C
  * interface is declared here as far as it is used: its handles are pointers.
  */
 #include <anymps/anymps.h>
@@ -22,8 +22,25 @@
 
 enum { OURS = 4, CONTESTANTS = 8, TURNS_MAX = 41, SHAPES_MAX = 64 };
 /* Numbers of oneDNN 3 (dnnl_types.h) and of cblas. */
-enum { DNNL_CPU = 1, DNNL_IN_ORDER = 1, DNNL_BF16 = 2, DNNL_S32 = 4, DNNL_S8 = 5, DNNL_AB = 3, DIMS_MAX = 12 };
-enum { ARG_SRC = 1, ARG_WEIGHTS = 33, ARG_DST = 17, ROW_MAJOR = 101, NOT_TRANSPOSED = 111, FIX_OFFSET = 173 };
+enum {
+    DNNL_CPU = 1,
+    DNNL_IN_ORDER = 1,
+    DNNL_BF16 = 2,
+    DNNL_S32 = 4,
+    DNNL_S8 = 5,
+    DNNL_AB = 3,
+    DNNL_BA = 14,
+    DIMS_MAX = 12
+};
+enum {
+    ARG_SRC = 1,
+    ARG_WEIGHTS = 33,
+    ARG_DST = 17,
+    ROW_MAJOR = 101,
+    NOT_TRANSPOSED = 111,
+    TRANSPOSED = 112,
+    FIX_OFFSET = 173
+};
 
 static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",
                                                "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
@@ -64,7 +81,7 @@ typedef struct bench {
     anymps_device *device;
     anymps_queue *queue;
     libraries peers;
-    bool constant;
+    bool constant, transposed;
     double milliseconds;
     size_t inner;
     ours own[OURS];
@@ -130,11 +147,11 @@ static void open_peers(libraries *p)
 }
 
 static bool dnnl_operand(const libraries *p, dnnl_argument *argument, int arg, size_t rows, size_t columns, int dtype,
-                         void *bytes, void **desc)
+                         int tag, void *bytes, void **desc)
 {
     const int64_t sizes[DIMS_MAX] = {(int64_t)rows, (int64_t)columns};
     argument->arg = arg;
-    return p->memory_desc(desc, 2, sizes, dtype, DNNL_AB) == 0 &&
+    return p->memory_desc(desc, 2, sizes, dtype, tag) == 0 &&
            p->memory_create(&argument->memory, *desc, p->engine, bytes) == 0;
 }
 
@@ -148,9 +165,10 @@ static void make_dnnl(bench *self, const shape *s, size_t which)
     dnnl_argument *x = self->arguments[which];
     self->primitives[which] = NULL;
     if (p->engine == NULL ||
-        !dnnl_operand(p, &x[0], ARG_SRC, s->m, s->k, dtype, anymps_matrix_contents(own->matrices[0]), &a) ||
-        !dnnl_operand(p, &x[1], ARG_WEIGHTS, s->k, s->n, dtype, anymps_matrix_contents(own->matrices[1]), &b) ||
-        !dnnl_operand(p, &x[2], ARG_DST, s->m, s->n, result, self->results[which], &c) ||
+        !dnnl_operand(p, &x[0], ARG_SRC, s->m, s->k, dtype, DNNL_AB, anymps_matrix_contents(own->matrices[0]), &a) ||
+        !dnnl_operand(p, &x[1], ARG_WEIGHTS, s->k, s->n, dtype, self->transposed ? DNNL_BA : DNNL_AB,
+                      anymps_matrix_contents(own->matrices[1]), &b) ||
+        !dnnl_operand(p, &x[2], ARG_DST, s->m, s->n, result, DNNL_AB, self->results[which], &c) ||
         p->matmul(&desc, p->engine, a, b, NULL, c, NULL) != 0 ||
         p->primitive_create(&self->primitives[which], desc) != 0) {
         self->primitives[which] = NULL;
@@ -164,6 +182,9 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     anymps_matrix_desc sides[3] = {anymps_matrix_desc_make(s->m, s->k, dtype),
                                    anymps_matrix_desc_make(s->k, s->n, dtype),
                                    anymps_matrix_desc_make(s->m, s->n, result)};
+    if (self->transposed) {
+        sides[1] = anymps_matrix_desc_make(s->n, s->k, dtype);
+    }
     sides[1].flags = self->constant ? ANYMPS_CONSTANT : 0;
     for (size_t i = 0; i < 3; i++) {
         stop_unless(anymps_matrix_create_on(self->device, &sides[i], &own->matrices[i]));
@@ -183,6 +204,7 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     desc.rows = s->m;
     desc.columns = s->n;
     desc.interior = s->k;
+    desc.transpose_right = self->transposed;
     desc.left_dtype = desc.right_dtype = dtype;
     desc.result_dtype = result;
     stop_unless(anymps_matmul_create(self->device, &desc, &own->kernel));
@@ -209,6 +231,7 @@ static bool run_peer(bench *self, const shape *s, size_t which)
 {
     const libraries *p = &self->peers;
     const int m = (int)s->m, n = (int)s->n, k = (int)s->k;
+    const int tb = self->transposed ? TRANSPOSED : NOT_TRANSPOSED, ldb = self->transposed ? k : n;
     const int32_t none = 0;
     const ours *own = &self->own[which % 2 == 0 ? 1 : 3];
     const void *const a = anymps_matrix_contents(own->matrices[0]), *const b = anymps_matrix_contents(own->matrices[1]);
@@ -218,10 +241,10 @@ static bool run_peer(bench *self, const shape *s, size_t which)
                p->stream_wait(p->stream) == 0;
     }
     if (which == 2 && p->mkl_bf16 != NULL) {
-        p->mkl_bf16(ROW_MAJOR, NOT_TRANSPOSED, NOT_TRANSPOSED, m, n, k, 1.0f, a, k, b, n, 0.0f, self->results[0], n);
+        p->mkl_bf16(ROW_MAJOR, NOT_TRANSPOSED, tb, m, n, k, 1.0f, a, k, b, ldb, 0.0f, self->results[0], n);
     } else if (which == 3 && p->mkl_i8 != NULL) {
-        p->mkl_i8(ROW_MAJOR, NOT_TRANSPOSED, NOT_TRANSPOSED, FIX_OFFSET, m, n, k, 1.0f, a, k, 0, b, n, 0, 0.0f,
-                  self->results[1], n, &none);
+        p->mkl_i8(ROW_MAJOR, NOT_TRANSPOSED, tb, FIX_OFFSET, m, n, k, 1.0f, a, k, 0, b, ldb, 0, 0.0f, self->results[1],
+                  n, &none);
     }
     return which == 2 ? p->mkl_bf16 != NULL : p->mkl_i8 != NULL;
 }
@@ -294,6 +317,7 @@ static void set_threads(int threads)
     (void)setenv("OMP_NUM_THREADS", text, 1);
     (void)setenv("MKL_DYNAMIC", "FALSE", 1);
     (void)setenv("KMP_BLOCKTIME", "0", 1);
+    (void)setenv("OMP_WAIT_POLICY", "passive", 1);
     if (threads == 1) { /* oneDNN's threads heed only this */
         cpu_set_t one;
         CPU_ZERO(&one);
@@ -316,12 +340,14 @@ int main(int argc, char **argv)
             shapes[count++] = s;
         } else if (strcmp(argv[i], "-c") == 0) {
             self.constant = true;
+        } else if (strcmp(argv[i], "-T") == 0) {
+            self.transposed = true;
         } else if (strcmp(argv[i], "-t") == 0 && i + 1 < argc) {
             threads = atoi(argv[++i]);
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [MxNxK ...]\n");
+            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-T] [MxNxK ...]\n");
             return 2;
         }
     }
