@@ -95,6 +95,7 @@ struct amps_submission {
     size_t count;
     uint64_t generation; /* counts resets: a plan made for another generation is stale */
     bool timings;        /* fill device_ns before `done` */
+    bool watched;        /* a callback tells of the end, so perhaps nobody waits: begin without being waited for */
     const char *label;   /* "" if none */
     void *native_target; /* the caller's MTLCommandBuffer or CUstream to encode into, or NULL: our own */
 

@@ -354,6 +354,7 @@ static anymps_status commit(anymps_command_buffer *command_buffer, void *native)
     command_buffer->submission.native_target = native;
     hold_for_flight(command_buffer);
     amps_queue *const queue = command_buffer->queue->impl;
+    command_buffer->submission.watched = command_buffer->callback != NULL;
     const anymps_status status = queue->device->backend->submit(queue, &command_buffer->submission);
     if (status != ANYMPS_OK) {
         (void)pthread_mutex_lock(&command_buffer->lock);

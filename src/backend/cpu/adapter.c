@@ -20,14 +20,14 @@
 
 enum {
     BLOCK_ROWS = 32,
-    INPUT_BLOCK = 128,    /* 32 rows of it are half of a first cache */
-    OUTPUT_BLOCK = 512,   /* columns of a panel of C that is not f32 */
-    PAD = 16,             /* floats between rows of scratch, so that they begin in different sets of the cache */
-    ALIAS_BYTES = 4096,   /* rows at a multiple of this lie in one set of a first cache of 32 KiB in 8 ways */
-    FEWEST_ROWS = 4,      /* fewer rows are matrix-vector products */
-    MOST_RANK = 256,      /* X * A of a block of rows: 32 KiB */
-    NARROW_VECTORS = 4,   /* up to so many vectors the rank is one strip */
-    MOST_TURNED = 8       /* ranks up to this, and half a vector, are dot products */
+    INPUT_BLOCK = 128,  /* 32 rows of it are half of a first cache */
+    OUTPUT_BLOCK = 512, /* columns of a panel of C that is not f32 */
+    PAD = 16,           /* floats between rows of scratch, so that they begin in different sets of the cache */
+    ALIAS_BYTES = 4096, /* rows at a multiple of this lie in one set of a first cache of 32 KiB in 8 ways */
+    FEWEST_ROWS = 4,    /* fewer rows are matrix-vector products */
+    MOST_RANK = 256,    /* X * A of a block of rows: 32 KiB */
+    NARROW_VECTORS = 4, /* up to so many vectors the rank is one strip */
+    MOST_TURNED = 8     /* ranks up to this, and half a vector, are dot products */
 };
 
 /* How strips find an operand that runs along its rows. */
@@ -44,15 +44,15 @@ typedef struct plan {
     const amps_gemm_ukr *ukr;
     layout a, b;
     bool copy_x;
-    size_t turned_line; /* floats between lines of a turned A */
-    size_t inner_vectors, outer_vectors;           /* of a strip */
-    size_t inner_width, outer_width;               /* the same in columns */
-    size_t inner_strips, outer_strips;             /* how many */
-    size_t input_blocks, row_blocks;               /* blocks of a matrix */
-    size_t a_matrices, b_matrices;                 /* packed ones */
-    size_t a_floats, b_floats;                     /* of one packed matrix */
-    size_t x_floats, inner_floats, thread_floats;  /* of one thread */
-    size_t inner_row;                              /* floats between rows of X * A */
+    size_t turned_line;                           /* floats between lines of a turned A */
+    size_t inner_vectors, outer_vectors;          /* of a strip */
+    size_t inner_width, outer_width;              /* the same in columns */
+    size_t inner_strips, outer_strips;            /* how many */
+    size_t input_blocks, row_blocks;              /* blocks of a matrix */
+    size_t a_matrices, b_matrices;                /* packed ones */
+    size_t a_floats, b_floats;                    /* of one packed matrix */
+    size_t x_floats, inner_floats, thread_floats; /* of one thread */
+    size_t inner_row;                             /* floats between rows of X * A */
     float *packed_a, *packed_b, *rooms;
 } plan;
 
@@ -291,8 +291,7 @@ static void put_a(const plan *p, size_t matrix, size_t k, amps_gemm_strip *strip
 }
 
 /* inner = X * A for `rows` rows at `from`. `x`: room for a block of X. */
-static void multiply_inner(const plan *p, size_t matrix, const unsigned char *from, size_t rows, float *x,
-                           float *inner)
+static void multiply_inner(const plan *p, size_t matrix, const unsigned char *from, size_t rows, float *x, float *inner)
 {
     const amps_adapter *const of = p->of;
     const size_t size = anymps_dtype_bytes(of->x.dtype);

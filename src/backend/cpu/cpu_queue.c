@@ -6,7 +6,8 @@
  * A submission is run by whoever comes first: a thread in `wait`, or the queue's executor thread. So a
  * tiny operation that is waited for at once costs no thread switch, and one that nobody waits for still
  * runs. While the queue is in use the executor naps and looks by itself, so that `submit` need not wake
- * it (a wake costs more than a tiny operation); a queue without work lets it sleep for good.
+ * it (a wake costs more than a tiny operation); a queue without work lets it sleep for good. Work that a callback
+ * watches is hardly waited for: after it the executor sleeps at once, and the next commit wakes it.
  *
  * Submissions are numbered; submission t has ended when `completed` has reached t (modulo 2^32). After
  * `done` a submission may be gone or submitted anew, so nothing of it is touched then; the number is read
@@ -22,8 +23,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 enum {
+    NAP_SLACK_NS = 1000,
     NAP_NS = 50000,       /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
     IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 2 ms */
     WAIT_SPIN_NS = 20000, /* about the cost of a sleep and a wake */
@@ -51,6 +56,7 @@ typedef struct cpu_queue {
     bool closing;
     bool abandoned; /* closed by `done` on the running thread, which then frees the queue */
     size_t waiters;
+    bool watched; /* as the last submission was */
     executor_state executor;
     pthread_t executor_id;
     /* One block serves all submissions, since one runs at a time. A larger one that a submission asks for
@@ -164,7 +170,7 @@ static void rest(cpu_queue *queue, unsigned *idle)
 {
     const uint32_t before = queue->submitted;
     const uint32_t ended_before = atomic_load_explicit(&queue->completed, memory_order_relaxed);
-    if (*idle < IDLE_NAPS) {
+    if (*idle < IDLE_NAPS && !queue->watched) {
         nap(queue);
         const bool news =
             queue->submitted != before || atomic_load_explicit(&queue->completed, memory_order_relaxed) != ended_before;
@@ -193,6 +199,9 @@ static void *execute(void *context)
     yield_to_others();
     cpu_queue *const queue = context;
     unsigned idle = 0;
+#if defined(__linux__)
+    (void)prctl(PR_SET_TIMERSLACK, NAP_SLACK_NS); /* this thread's naps; by default they last twice as long */
+#endif
     pthread_mutex_lock(&queue->lock);
     while (!queue->closing) {
         if (queue->head == NULL || queue->running) {
@@ -368,6 +377,7 @@ anymps_status amps_cpu_submit(amps_queue *base, amps_submission *submission)
         queue->tail->next = submission;
     }
     queue->tail = submission;
+    queue->watched = submission->watched;
     atomic_store_explicit(&submission->backend_state, ++queue->submitted, memory_order_relaxed);
     if (queue->executor == EXECUTOR_ASLEEP) {
         pthread_cond_signal(&queue->work);
