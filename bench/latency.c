@@ -152,8 +152,8 @@ static void callbacks(const bench *self, double *times, bool pause)
         stop_unless(anymps_command_buffer_reset(self->commands[1]));
         encode(self, 1);
     }
-    report(pause ? "callback without a wait, after 3 ms of rest" : "callback without a wait, one after the other", times,
-           CALLBACKS);
+    report(pause ? "callback without a wait, after 3 ms of rest" : "callback without a wait, one after the other",
+           times, CALLBACKS);
 }
 
 int main(int argc, char **argv)

@@ -31,9 +31,11 @@ static void *count_and_allocate(void *context, size_t size, size_t alignment)
     return aligned_alloc(least, (size + least - 1) / least * least);
 }
 
-static void give_back(void *context, void *block)
+static void give_back(void *context, void *block, size_t size, size_t alignment)
 {
     (void)context;
+    (void)size;
+    (void)alignment;
     free(block);
 }
 
@@ -41,14 +43,14 @@ typedef struct stage {
     anymps_device *device;
     anymps_queue *queue;
     anymps_command_buffer *commands;
-    anymps_matrix *wide[3];  /* ROWS × COLUMNS */
-    anymps_matrix *turned;   /* COLUMNS × ROWS */
-    anymps_matrix *square;   /* COLUMNS × COLUMNS */
-    anymps_matrix *low;      /* COLUMNS × 8 */
-    anymps_matrix *high;     /* 8 × COLUMNS */
-    anymps_vector *line[2];  /* COLUMNS */
-    anymps_vector *column;   /* ROWS */
-    anymps_matrix *product;  /* ROWS × ROWS */
+    anymps_matrix *wide[3]; /* ROWS × COLUMNS */
+    anymps_matrix *turned;  /* COLUMNS × ROWS */
+    anymps_matrix *square;  /* COLUMNS × COLUMNS */
+    anymps_matrix *low;     /* COLUMNS × 8 */
+    anymps_matrix *high;    /* 8 × COLUMNS */
+    anymps_vector *line[2]; /* COLUMNS */
+    anymps_vector *column;  /* ROWS */
+    anymps_matrix *product; /* ROWS × ROWS */
     anymps_kernel *kernels[OPERATORS];
 } stage;
 
@@ -168,7 +170,7 @@ static void run_once(const stage *on, size_t op)
 static void nothing_is_allocated_again(void **state)
 {
     (void)state;
-    const anymps_allocator counting = {.allocate = count_and_allocate, .free = give_back};
+    const anymps_allocator counting = {.allocate = count_and_allocate, .release = give_back};
     assert_int_equal(anymps_set_allocator(&counting), ANYMPS_OK);
     const anymps_dtype dtypes[] = {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F16};
     for (size_t i = 0; i < 6; i++) {

@@ -30,7 +30,8 @@
 enum {
     NAP_SLACK_NS = 1000,
     NAP_NS = 50000,       /* the most that work nobody waits for is late; some 3 % of a CPU while in use */
-    IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 2 ms */
+    SPARE_STEPS = 64,     /* of a plan that is kept: 40 KiB */
+    IDLE_NAPS = 20,       /* naps without work before the executor sleeps: about 1 ms */
     WAIT_SPIN_NS = 20000, /* about the cost of a sleep and a wake */
     STEPS_AHEAD = 3,      /* steps whose first lines are fetched early */
     STEP_HEAD_LINES = 3   /* which hold the whole of a single call of a microkernel */
@@ -65,10 +66,12 @@ typedef struct cpu_queue {
     size_t scratch_bytes;
     void *spare;
     size_t spare_bytes;
+    struct plan *spare_plan; /* of a command buffer that was reset, for the next that has none; or NULL */
 } cpu_queue;
 
 /* What is kept with a submission between commits: its records, resolved. */
 typedef struct plan {
+    cpu_queue *queue; /* which outlives it: a command buffer holds its queue */
     uint64_t generation;
     size_t scratch_bytes;
     size_t count, capacity; /* steps filled, and those there is room for */
@@ -136,6 +139,7 @@ static void destroy(cpu_queue *queue)
 {
     amps_free(queue->scratch);
     amps_free(queue->spare);
+    amps_free(queue->spare_plan);
     pthread_cond_destroy(&queue->finished);
     pthread_cond_destroy(&queue->work);
     pthread_mutex_destroy(&queue->lock);
@@ -248,9 +252,30 @@ void amps_cpu_queue_close(amps_queue *base)
     destroy(queue);
 }
 
+/* Kept for the next commit on this queue, so that encoding anew allocates nothing; a large one goes. */
 static void release_plan(void *block)
 {
-    amps_free(block);
+    plan *unused = block;
+    cpu_queue *const queue = unused->queue;
+    pthread_mutex_lock(&queue->lock);
+    if (unused->capacity <= SPARE_STEPS &&
+        (queue->spare_plan == NULL || queue->spare_plan->capacity < unused->capacity)) {
+        plan *const other = queue->spare_plan;
+        queue->spare_plan = unused;
+        unused = other;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    amps_free(unused);
+}
+
+/* The spare plan if it has room for `count` steps, else NULL. */
+static plan *take_spare_plan(cpu_queue *queue, size_t count)
+{
+    pthread_mutex_lock(&queue->lock);
+    plan *const found = queue->spare_plan != NULL && queue->spare_plan->capacity >= count ? queue->spare_plan : NULL;
+    queue->spare_plan = found != NULL ? NULL : queue->spare_plan;
+    pthread_mutex_unlock(&queue->lock);
+    return found;
 }
 
 /* The step of a record whose operator plans nothing. */
@@ -278,9 +303,13 @@ static bool plan_step(const amps_cpu_device *device, const amps_record *record, 
 }
 
 /* Room for the submission's steps: the one that is kept if it is large enough. */
-static anymps_status plan_room(amps_submission *submission, plan **room)
+static anymps_status plan_room(cpu_queue *queue, amps_submission *submission, plan **room)
 {
     *room = submission->plan;
+    if (*room == NULL) {
+        submission->plan = *room = take_spare_plan(queue, submission->count);
+        submission->release_plan = release_plan;
+    }
     if (*room != NULL && (*room)->capacity >= submission->count) {
         return ANYMPS_OK;
     }
@@ -293,21 +322,20 @@ static anymps_status plan_room(amps_submission *submission, plan **room)
         return ANYMPS_OUT_OF_MEMORY;
     }
     amps_free(*room);
-    *fresh = (plan){.capacity = submission->count};
+    *fresh = (plan){.queue = queue, .generation = ~submission->generation, .capacity = submission->count};
     submission->plan = *room = fresh;
-    submission->release_plan = release_plan;
     return ANYMPS_OK;
 }
 
 /* Steps and the scratch of the largest, kept with the submission for the next commit. */
-static anymps_status make_plan(const cpu_queue *queue, amps_submission *submission)
+static anymps_status make_plan(cpu_queue *queue, amps_submission *submission)
 {
     const amps_cpu_device *const device = (const amps_cpu_device *)queue->base.device;
     plan *kept = submission->plan;
     if (kept != NULL && kept->generation == submission->generation) {
         return ANYMPS_OK;
     }
-    ANYMPS_TRY(plan_room(submission, &kept));
+    ANYMPS_TRY(plan_room(queue, submission, &kept));
     kept->generation = ~submission->generation; /* nobody's, should the plan fail half-way */
     kept->count = 0;
     kept->scratch_bytes = 0;
