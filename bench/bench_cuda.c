@@ -3,7 +3,7 @@
  * bench_cuda.c: times the operators on one GPU through the public API only. tools/gpu-run runs it beside PyTorch
  * (tools/gpu_peers.py), and docs/performance.md records what came out.
  *
- *     bench_cuda [--only TEXT] [--own 1]
+ *     bench_cuda [--only TEXT] [--own 1] [--chain 1]
  *
  * Columns: `call` is reset + encode + commit + wait of one operation, seen from the host; `again` is commit + wait of
  * one recorded operation; `each` is the GPU's time of a re-committed command buffer of N operations, per
@@ -22,6 +22,7 @@ static anymps_queue *queue;
 static anymps_algorithm algorithm = ANYMPS_ALGORITHM_AUTO;
 static uint32_t options;
 static const char *only = "";
+static bool chain; /* every operation reads what the one before wrote */
 
 static void must(anymps_status status)
 {
@@ -51,6 +52,7 @@ typedef struct bench_case {
     anymps_matrix *at[5];
     anymps_vector *vectors[5];
     anymps_status (*encode)(const struct bench_case *each, anymps_command_buffer *commands);
+    int result; /* `at[result]` is written; with --chain it and `at[0]` take turns */
 } bench_case;
 
 static uint32_t seed = 1;
@@ -172,8 +174,11 @@ static double time_batch(const bench_case *each, int operations, int runs, doubl
     static double us[2000], host[2000];
     anymps_command_buffer *commands = NULL;
     must(anymps_command_buffer_create(queue, &commands));
+    bench_case turned = *each;
+    turned.at[0] = each->at[each->result];
+    turned.at[each->result] = each->at[0];
     for (int n = 0; n < operations; n++) {
-        must(each->encode(each, commands));
+        must(each->encode(chain && n % 2 == 1 ? &turned : each, commands));
     }
     for (int i = -5; i < runs; i++) {
         const double begin = now_us();
@@ -315,6 +320,7 @@ static void bench_softmax(size_t rows, size_t columns, anymps_dtype dtype)
     must(anymps_softmax_create(device, &desc, &each.kernel));
     each.at[0] = matrix(rows, columns, dtype);
     each.at[1] = matrix(rows, columns, dtype);
+    each.result = 1;
     report(name, &each, 0.0, 2.0 * (double)anymps_dtype_bytes(dtype) * (double)rows * (double)columns);
 }
 
@@ -345,6 +351,7 @@ static void bench_norm(size_t rows, size_t columns, anymps_dtype dtype, bool lay
     each.at[0] = matrix(rows, columns, dtype);
     each.at[1] = matrix(rows, columns, dtype);
     each.vectors[0] = vector(columns, dtype);
+    each.result = 1;
     report(name, &each, 0.0, 2.0 * (double)anymps_dtype_bytes(dtype) * (double)rows * (double)columns);
 }
 
@@ -363,12 +370,13 @@ static void bench_lora(size_t rows, size_t width, size_t rank, anymps_dtype dtyp
     bench_case each = {.encode = encode_lora};
     anymps_lora_desc desc = ANYMPS_LORA_DESC_INIT;
     desc.dtype = dtype;
-    desc.scale = 2.0;
+    desc.scale = chain ? 0.0 : 2.0; /* a chain of products would leave the type's range */
     must(anymps_lora_create(device, &desc, &each.kernel));
     each.at[0] = matrix(rows, width, dtype);
     each.at[1] = matrix(width, rank, dtype);
     each.at[2] = matrix(rank, width, dtype);
     each.at[3] = matrix(rows, width, dtype);
+    each.result = 3;
     report(name, &each, 0.0, 0.0);
 }
 
@@ -380,12 +388,21 @@ static void bench_all(void)
         bench_lora(64, width, 8, f32);
         bench_lora(64, width, 8, bf16);
     }
-    bench_lora(64, 1024, 64, bf16);
+    const size_t ranks[] = {16, 32, 64, 128, 256};
+    for (size_t n = 0; n < sizeof ranks / sizeof ranks[0]; n++) {
+        bench_lora(64, 1024, ranks[n], f32);
+        bench_lora(64, 1024, ranks[n], bf16);
+    }
+    bench_lora(64, 4096, 64, bf16);
+    bench_lora(512, 4096, 64, bf16);
+    bench_lora(512, 4096, 64, f32);
+    bench_lora(4096, 4096, 64, bf16);
     for (int i = 0; i < 3; i += 2) {
         bench_softmax(128, 1024, floats[i]);
         bench_norm(128, 1024, floats[i], false);
         bench_norm(128, 1024, floats[i], true);
-        const size_t shapes[][2] = {{4096, 4096}, {16384, 8192}, {16384, 1024}, {8192, 32768}, {1024, 131072}};
+        const size_t shapes[][2] = {{4096, 4096},   {16384, 8192}, {16384, 1024},
+                                    {16384, 16384}, {8192, 32768}, {1024, 131072}};
         for (size_t n = 0; n < sizeof shapes / sizeof shapes[0]; n++) {
             bench_softmax(shapes[n][0], shapes[n][1], floats[i]);
             bench_norm(shapes[n][0], shapes[n][1], floats[i], false);
@@ -417,6 +434,8 @@ int main(int count, char **words)
     for (int i = 1; i + 1 < count; i += 2) {
         if (strcmp(words[i], "--only") == 0) {
             only = words[i + 1];
+        } else if (strcmp(words[i], "--chain") == 0) {
+            chain = words[i + 1][0] == '1';
         } else if (strcmp(words[i], "--own") == 0) {
             algorithm = words[i + 1][0] == '1' ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_VENDOR;
         }

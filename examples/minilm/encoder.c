@@ -10,7 +10,6 @@
 #include "plan.h"
 #include "tokenizer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +24,6 @@ struct encoder {
     size_t vocabulary; /* rows of the word embeddings */
     plan plans[MOST_PLANS];
     encoder_times times;
-    float rows[MINILM_BATCH_TOKENS * MINILM_WIDTH];      /* embedding rows of a batch */
-    uint16_t narrow[MINILM_BATCH_TOKENS * MINILM_WIDTH]; /* the same for F16 and BF16 */
 };
 
 static uint64_t now_ns(void)
@@ -180,73 +177,35 @@ static anymps_status find_plan(encoder *e, const item *items, size_t count, plan
     return status;
 }
 
-/* To nearest even; the sums of three embedding rows are far from the types' ends. */
-static uint16_t to_half(float value)
+/* The words' rows, written where the device reads them. */
+static void embed(const encoder *e, const item *items, size_t count)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude < 0x38800000) { /* subnormal: units of 2^-24 */
-        return (uint16_t)(sign | (uint32_t)lrintf(fabsf(value) * 0x1p24f));
-    }
-    const uint32_t odd = magnitude >> 13 & 1;
-    return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
-}
-
-static uint16_t to_bfloat(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static anymps_status write_rows(encoder *e, size_t tokens)
-{
-    const size_t count = tokens * MINILM_WIDTH;
-    if (e->model.dtype == ANYMPS_DTYPE_F32) {
-        return anymps_buffer_write(e->model.room.x, 0, e->rows, count * sizeof(float));
-    }
-    for (size_t i = 0; i < count; i++) {
-        e->narrow[i] = e->model.dtype == ANYMPS_DTYPE_F16 ? to_half(e->rows[i]) : to_bfloat(e->rows[i]);
-    }
-    return anymps_buffer_write(e->model.room.x, 0, e->narrow, count * sizeof(uint16_t));
-}
-
-/* Row of a token: word + position + type 0. */
-static anymps_status embed(encoder *e, const item *items, size_t count, size_t tokens)
-{
-    const float *const words = anymps_matrix_contents(e->model.weights.words);
-    const float *const positions = anymps_matrix_contents(e->model.weights.positions);
-    const float *const type = anymps_matrix_contents(e->model.weights.types);
-    float *row = e->rows;
+    const size_t bytes = MINILM_WIDTH * anymps_dtype_bytes(e->model.dtype);
+    const unsigned char *const words = anymps_matrix_contents(e->model.weights.words);
+    unsigned char *to = anymps_buffer_contents(e->model.room.input);
     for (size_t s = 0; s < count; s++) {
-        for (size_t i = 0; i < items[s].length; i++, row += MINILM_WIDTH) {
-            const float *const word = words + (size_t)items[s].ids[i] * MINILM_WIDTH;
-            const float *const position = positions + i * MINILM_WIDTH;
-            for (size_t j = 0; j < MINILM_WIDTH; j++) {
-                row[j] = word[j] + type[j] + position[j];
-            }
+        for (size_t i = 0; i < items[s].length; i++, to += bytes) {
+            memcpy(to, words + (size_t)items[s].ids[i] * bytes, bytes);
         }
     }
-    return write_rows(e, tokens);
 }
 
 static anymps_status run_batch(encoder *e, const item *items, size_t count, float *embeddings)
 {
-    float means[MINILM_BATCH_SENTENCES * MINILM_WIDTH];
     plan *p = NULL;
     anymps_status status = find_plan(e, items, count, &p);
-    const uint64_t begin = now_ns();
-    status = status != ANYMPS_OK ? status : embed(e, items, count, p->tokens);
-    const uint64_t embedded = now_ns();
-    status = status != ANYMPS_OK ? status : anymps_command_buffer_commit(p->commands);
-    status = status != ANYMPS_OK ? status : anymps_command_buffer_wait(p->commands);
-    status = status != ANYMPS_OK
-                 ? status
-                 : anymps_buffer_read(e->model.room.mean, 0, means, count * MINILM_WIDTH * sizeof *means);
     if (status != ANYMPS_OK) {
         return status;
     }
+    const uint64_t begin = now_ns();
+    embed(e, items, count);
+    const uint64_t embedded = now_ns();
+    status = anymps_command_buffer_commit(p->commands);
+    status = status != ANYMPS_OK ? status : anymps_command_buffer_wait(p->commands);
+    if (status != ANYMPS_OK) {
+        return status;
+    }
+    const float *const means = anymps_buffer_contents(e->model.room.result);
     for (size_t s = 0; s < count; s++) {
         memcpy(embeddings + items[s].index * MINILM_WIDTH, means + s * MINILM_WIDTH, MINILM_WIDTH * sizeof *means);
     }
@@ -269,10 +228,10 @@ static int by_length(const void *left, const void *right)
 }
 
 /* Longest run of sentences from `items` on that is a batch. */
-static size_t batch_size(const item *items, size_t count)
+static size_t batch_size(const encoder *e, const item *items, size_t count)
 {
     size_t size = 0, tokens = 0;
-    while (size < count && size < MINILM_BATCH_SENTENCES && tokens + items[size].length <= MINILM_BATCH_TOKENS) {
+    while (size < count && size < MINILM_BATCH_SENTENCES && tokens + items[size].length <= e->model.most_tokens) {
         tokens += items[size++].length;
     }
     return size;
@@ -282,7 +241,7 @@ static anymps_status run_items(encoder *e, item *items, size_t count, float *emb
 {
     qsort(items, count, sizeof *items, by_length);
     for (size_t done = 0; done < count;) {
-        const size_t size = batch_size(items + done, count - done);
+        const size_t size = batch_size(e, items + done, count - done);
         const anymps_status status = run_batch(e, items + done, size, embeddings);
         if (status != ANYMPS_OK) {
             return status;

@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TRY(call)                                                                                                      \
@@ -15,9 +16,9 @@
 
 /* ---- Workspace --------------------------------------------------------------------------------- */
 
-static anymps_status make_buffer(const model *m, size_t elements, anymps_buffer **buffer)
+static anymps_status make_buffer(const model *m, size_t bytes, anymps_storage storage, anymps_buffer **buffer)
 {
-    return anymps_buffer_create(m->device, elements * anymps_dtype_bytes(m->dtype), ANYMPS_STORAGE_SHARED, buffer);
+    return anymps_buffer_create(m->device, bytes, storage, buffer);
 }
 
 static anymps_status make_constants(model *m)
@@ -31,23 +32,67 @@ static anymps_status make_constants(model *m)
     }
     const bool wide = m->dtype == ANYMPS_DTYPE_F32;
     TRY(anymps_buffer_create_with_bytes(m->device, wide ? (const void *)ones : narrow_ones,
-                                        wide ? sizeof ones : sizeof narrow_ones, ANYMPS_STORAGE_SHARED, &m->room.ones));
-    return anymps_buffer_create_with_bytes(m->device, scale, sizeof scale, ANYMPS_STORAGE_SHARED, &m->room.scale);
+                                        wide ? sizeof ones : sizeof narrow_ones, m->own, &m->room.ones));
+    return anymps_buffer_create_with_bytes(m->device, scale, sizeof scale, m->own, &m->room.scale);
+}
+
+/* To nearest even; the sums of two embedding rows are far from the types' ends. A subnormal result is counted in units of
+   2^-24, which is what adding 0.5 leaves of it. */
+static uint16_t to_half(float value)
+{
+    uint32_t bits, small;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    const float raised = fabsf(value) + 0.5f;
+    memcpy(&small, &raised, sizeof small);
+    const uint32_t normal = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    return (uint16_t)(sign | (magnitude < 0x38800000 ? small - 0x3f000000 : normal));
+}
+
+static uint16_t to_bfloat(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static anymps_status make_places(model *m)
+{
+    enum { COUNT = MINILM_MOST_TOKENS * MINILM_WIDTH };
+    const float *const positions = anymps_matrix_contents(m->weights.positions);
+    const float *const type = anymps_matrix_contents(m->weights.types);
+    float *const wide = calloc(COUNT, sizeof *wide);
+    uint16_t *const narrow = calloc(COUNT, sizeof *narrow);
+    anymps_status status = wide == NULL || narrow == NULL ? ANYMPS_OUT_OF_MEMORY : ANYMPS_OK;
+    for (size_t i = 0; i < COUNT && status == ANYMPS_OK; i++) {
+        wide[i] = positions[i] + type[i % MINILM_WIDTH];
+        narrow[i] = m->dtype == ANYMPS_DTYPE_F16 ? to_half(wide[i]) : to_bfloat(wide[i]);
+    }
+    const void *const values = m->dtype == ANYMPS_DTYPE_F32 ? (const void *)wide : narrow;
+    status = status != ANYMPS_OK
+                 ? status
+                 : anymps_buffer_create_with_bytes(m->device, values, COUNT * anymps_dtype_bytes(m->dtype), m->own,
+                                                   &m->room.places);
+    free(wide);
+    free(narrow);
+    return status;
 }
 
 static anymps_status make_workspace(model *m)
 {
     workspace *const r = &m->room;
-    const size_t wide = (size_t)MINILM_BATCH_TOKENS * MINILM_WIDTH;
-    TRY(make_buffer(m, wide, &r->x));
-    TRY(make_buffer(m, wide, &r->query));
-    TRY(make_buffer(m, wide, &r->key));
-    TRY(make_buffer(m, wide, &r->value));
-    TRY(make_buffer(m, wide, &r->context));
-    TRY(make_buffer(m, (size_t)MINILM_BATCH_TOKENS * MINILM_INNER, &r->inner));
-    TRY(make_buffer(m, MINILM_SCORES, &r->scores));
-    TRY(anymps_buffer_create(m->device, sizeof(float) * MINILM_BATCH_SENTENCES * MINILM_WIDTH, ANYMPS_STORAGE_SHARED,
-                             &r->mean));
+    const size_t wide = m->most_tokens * MINILM_WIDTH * anymps_dtype_bytes(m->dtype);
+    const size_t sentences = sizeof(float) * MINILM_BATCH_SENTENCES * MINILM_WIDTH;
+    TRY(make_buffer(m, wide, ANYMPS_STORAGE_SHARED, &r->input));
+    TRY(make_buffer(m, wide, m->own, &r->x));
+    TRY(make_buffer(m, 3 * wide, m->own, &r->heads));
+    TRY(make_buffer(m, wide, m->own, &r->context));
+    TRY(make_buffer(m, wide, m->own, &r->change));
+    TRY(make_buffer(m, wide / MINILM_WIDTH * MINILM_INNER, m->own, &r->inner));
+    TRY(make_buffer(m, wide / MINILM_WIDTH * MINILM_HEADS * MINILM_MOST_TOKENS, m->own, &r->scores));
+    TRY(make_buffer(m, sentences, m->own, &r->mean));
+    TRY(make_buffer(m, sentences, ANYMPS_STORAGE_SHARED, &r->result));
+    TRY(make_places(m));
     return make_constants(m);
 }
 
@@ -108,14 +153,19 @@ static anymps_status make_length(model *m, size_t n)
 
 anymps_status model_prepare(model *m)
 {
+    anymps_device_properties p = ANYMPS_DEVICE_PROPERTIES_INIT;
+    TRY(anymps_device_get_properties(m->device, &p));
+    m->own = p.unified_memory ? ANYMPS_STORAGE_SHARED : ANYMPS_STORAGE_PRIVATE;
+    m->most_tokens = p.backend == ANYMPS_BACKEND_CPU ? MINILM_BATCH_TOKENS_CPU : MINILM_BATCH_TOKENS;
     TRY(make_workspace(m));
     return make_kernels(m);
 }
 
 void model_close(model *m)
 {
-    anymps_buffer *const buffers[] = {m->room.x,     m->room.query,  m->room.key,  m->room.value, m->room.context,
-                                      m->room.inner, m->room.scores, m->room.mean, m->room.ones,  m->room.scale};
+    const workspace *const r = &m->room;
+    anymps_buffer *const buffers[] = {r->input,  r->x,    r->heads,  r->context, r->change, r->inner,
+                                      r->scores, r->mean, r->result, r->ones,    r->scale,  r->places};
     anymps_kernel *const fixed[] = {m->kernels.dense, m->kernels.dense_gelu, m->kernels.softmax, m->kernels.norm,
                                     m->kernels.unit};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
@@ -139,7 +189,7 @@ void model_close(model *m)
 
 /* The views of one plan; the command buffer keeps what it uses, so all are released after recording. */
 typedef struct views {
-    anymps_matrix *x, *query, *key, *value, *context, *inner; /* all tokens */
+    anymps_matrix *x, *heads, *context, *change, *inner; /* all tokens */
 } views;
 
 static anymps_status view(anymps_buffer *buffer, anymps_dtype dtype, size_t first_row, size_t rows, size_t columns,
@@ -149,24 +199,19 @@ static anymps_status view(anymps_buffer *buffer, anymps_dtype dtype, size_t firs
     return anymps_matrix_create(buffer, first_row * columns * anymps_dtype_bytes(dtype), &desc, matrix);
 }
 
-/* The rows of one sentence as 12 matrices side by side, n × 32 each. */
-static anymps_status view_heads(anymps_buffer *buffer, anymps_dtype dtype, size_t first_row, size_t rows,
-                                anymps_matrix **matrix)
+/* `count` matrices of rows × columns; everything in elements: where the first begins, from row to row, from one to the next. */
+typedef struct pattern {
+    size_t first, rows, columns, row, next, count;
+} pattern;
+
+static anymps_status view_pattern(anymps_buffer *buffer, anymps_dtype dtype, const pattern *p, anymps_matrix **matrix)
 {
     const size_t element = anymps_dtype_bytes(dtype);
-    anymps_matrix_desc desc = anymps_matrix_desc_make(rows, MINILM_HEAD, dtype);
-    desc.matrices = MINILM_HEADS;
-    desc.row_bytes = MINILM_WIDTH * element;
-    desc.matrix_bytes = MINILM_HEAD * element;
-    return anymps_matrix_create(buffer, first_row * desc.row_bytes, &desc, matrix);
-}
-
-/* The scores of one sentence: 12 matrices n × n, `first` elements from the beginning. */
-static anymps_status view_scores(const model *m, size_t first, size_t n, anymps_matrix **matrix)
-{
-    anymps_matrix_desc desc = anymps_matrix_desc_make(n, n, m->dtype);
-    desc.matrices = MINILM_HEADS;
-    return anymps_matrix_create(m->room.scores, first * anymps_dtype_bytes(m->dtype), &desc, matrix);
+    anymps_matrix_desc desc = anymps_matrix_desc_make(p->rows, p->columns, dtype);
+    desc.matrices = p->count;
+    desc.row_bytes = p->row * element;
+    desc.matrix_bytes = p->next * element;
+    return anymps_matrix_create(buffer, p->first * element, &desc, matrix);
 }
 
 static anymps_status encode_dense(anymps_kernel *kernel, plan *p, anymps_matrix *source, const dense *d,
@@ -181,63 +226,128 @@ static anymps_status encode_norm(model *m, plan *p, anymps_matrix *source, const
     return anymps_layer_norm_encode(m->kernels.norm, p->commands, source, x, n->weight, n->bias, x, NULL);
 }
 
-/* One product of attention over the heads of one sentence, on three views that are released again. */
-static anymps_status encode_heads(model *m, plan *p, size_t row, size_t n, size_t first_score)
+/* Sentences of one length that lie one after the other. */
+typedef struct run {
+    size_t row, count, length; /* first row of x, sentences, tokens of each */
+    size_t scores;             /* where theirs begin, in elements */
+} run;
+
+/* What one step of a run's attention works on: one head of all sentences, or all heads of one sentence. */
+typedef struct share {
+    pattern query, scores, context; /* key and value lie as the query does, one and two widths further */
+} share;
+
+static share one_head(const run *r, size_t head)
 {
-    const anymps_dtype type = m->dtype;
-    anymps_matrix *query = NULL, *key = NULL, *value = NULL, *context = NULL, *scores = NULL;
-    anymps_status status = view_heads(m->room.query, type, row, n, &query);
-    status = status != ANYMPS_OK ? status : view_heads(m->room.key, type, row, n, &key);
-    status = status != ANYMPS_OK ? status : view_heads(m->room.value, type, row, n, &value);
-    status = status != ANYMPS_OK ? status : view_heads(m->room.context, type, row, n, &context);
-    status = status != ANYMPS_OK ? status : view_scores(m, first_score, n, &scores);
-    status =
-        status != ANYMPS_OK ? status : anymps_matmul_encode(m->kernels.score[n], p->commands, query, key, scores, NULL);
+    const size_t n = r->length, c = r->count, width = 3 * MINILM_WIDTH, at = head * MINILM_HEAD;
+    return (share){.query = {r->row * width + at, n, MINILM_HEAD, width, n * width, c},
+                   .scores = {r->scores + head * c * n * n, n, n, n, n * n, c},
+                   .context = {r->row * MINILM_WIDTH + at, n, MINILM_HEAD, MINILM_WIDTH, n * MINILM_WIDTH, c}};
+}
+
+static share one_sentence(const run *r, size_t s)
+{
+    const size_t n = r->length, row = r->row + s * n, width = 3 * MINILM_WIDTH;
+    return (share){.query = {row * width, n, MINILM_HEAD, width, MINILM_HEAD, MINILM_HEADS},
+                   .scores = {r->scores + s * MINILM_HEADS * n * n, n, n, n, n * n, MINILM_HEADS},
+                   .context = {row * MINILM_WIDTH, n, MINILM_HEAD, MINILM_WIDTH, MINILM_HEAD, MINILM_HEADS}};
+}
+
+/* The fewer products, the fewer launches. */
+static size_t shares_of(const run *r)
+{
+    return r->count < MINILM_HEADS ? r->count : MINILM_HEADS;
+}
+
+static share share_of(const run *r, size_t i)
+{
+    return r->count < MINILM_HEADS ? one_sentence(r, i) : one_head(r, i);
+}
+
+/* left · right = result; `further` widths beyond the query lies the right operand, key or value. */
+static anymps_status encode_share(model *m, plan *p, const share *s, size_t length, bool weigh)
+{
+    anymps_matrix *left = NULL, *right = NULL, *result = NULL;
+    pattern other = s->query;
+    other.first += (weigh ? 2 : 1) * (size_t)MINILM_WIDTH;
+    anymps_status status = weigh ? view_pattern(m->room.scores, m->dtype, &s->scores, &left)
+                                 : view_pattern(m->room.heads, m->dtype, &s->query, &left);
+    status = status != ANYMPS_OK ? status : view_pattern(m->room.heads, m->dtype, &other, &right);
+    status = status != ANYMPS_OK ? status
+             : weigh             ? view_pattern(m->room.context, m->dtype, &s->context, &result)
+                                 : view_pattern(m->room.scores, m->dtype, &s->scores, &result);
+    anymps_kernel *const kernel = weigh ? m->kernels.weigh[length] : m->kernels.score[length];
+    status = status != ANYMPS_OK ? status : anymps_matmul_encode(kernel, p->commands, left, right, result, NULL);
+    anymps_matrix_release(left);
+    anymps_matrix_release(right);
+    anymps_matrix_release(result);
+    return status;
+}
+
+/* The scores of a run as one matrix. */
+static anymps_status encode_softmax(model *m, plan *p, const run *r)
+{
+    const size_t n = r->length;
+    const pattern all = {r->scores, r->count * MINILM_HEADS * n, n, n, 0, 1};
+    anymps_matrix *scores = NULL;
+    anymps_status status = view_pattern(m->room.scores, m->dtype, &all, &scores);
     status =
         status != ANYMPS_OK ? status : anymps_softmax_encode(m->kernels.softmax, p->commands, scores, scores, NULL);
-    status = status != ANYMPS_OK ? status
-                                 : anymps_matmul_encode(m->kernels.weigh[n], p->commands, scores, value, context, NULL);
-    anymps_matrix_release(query);
-    anymps_matrix_release(key);
-    anymps_matrix_release(value);
-    anymps_matrix_release(context);
     anymps_matrix_release(scores);
     return status;
 }
 
+/* The run that begins with sentence `s`. */
+static run next_run(const plan *p, size_t s, size_t row, size_t scores)
+{
+    run r = {.row = row, .length = p->lengths[s], .scores = scores};
+    while (s + r.count < p->count && p->lengths[s + r.count] == r.length) {
+        r.count++;
+    }
+    return r;
+}
+
 static anymps_status encode_attention(model *m, plan *p)
 {
-    size_t row = 0, first_score = 0;
-    for (size_t s = 0; s < p->count; s++) {
-        const size_t n = p->lengths[s];
-        TRY(encode_heads(m, p, row, n, first_score));
-        row += n;
-        first_score += MINILM_HEADS * n * n;
+    run r;
+    for (size_t s = 0, row = 0, scores = 0; s < p->count; s += r.count) {
+        r = next_run(p, s, row, scores);
+        for (size_t i = 0; i < shares_of(&r); i++) {
+            const share each = share_of(&r, i);
+            TRY(encode_share(m, p, &each, r.length, false));
+        }
+        TRY(encode_softmax(m, p, &r));
+        for (size_t i = 0; i < shares_of(&r); i++) {
+            const share each = share_of(&r, i);
+            TRY(encode_share(m, p, &each, r.length, true));
+        }
+        row += r.count * r.length;
+        scores += r.count * MINILM_HEADS * r.length * r.length;
     }
     return ANYMPS_OK;
 }
 
 static anymps_status encode_layer(model *m, plan *p, const layer *l, const views *v)
 {
-    TRY(encode_dense(m->kernels.dense, p, v->x, &l->query, v->query));
-    TRY(encode_dense(m->kernels.dense, p, v->x, &l->key, v->key));
-    TRY(encode_dense(m->kernels.dense, p, v->x, &l->value, v->value));
+    TRY(encode_dense(m->kernels.dense, p, v->x, &l->heads, v->heads));
     TRY(encode_attention(m, p));
-    TRY(encode_dense(m->kernels.dense, p, v->context, &l->attention, v->query));
-    TRY(encode_norm(m, p, v->query, &l->attention_norm, v->x));
+    TRY(encode_dense(m->kernels.dense, p, v->context, &l->attention, v->change));
+    TRY(encode_norm(m, p, v->change, &l->attention_norm, v->x));
     TRY(encode_dense(m->kernels.dense_gelu, p, v->x, &l->inner, v->inner));
-    TRY(encode_dense(m->kernels.dense, p, v->inner, &l->output, v->query));
-    return encode_norm(m, p, v->query, &l->output_norm, v->x);
+    TRY(encode_dense(m->kernels.dense, p, v->inner, &l->output, v->change));
+    return encode_norm(m, p, v->change, &l->output_norm, v->x);
 }
 
-/* mean[s] = (1…1)·X of sentence s / n */
-static anymps_status encode_mean(model *m, plan *p, size_t s, size_t row)
+/* mean[s] = (1…1)·X of sentence s / n, for all sentences s of a run */
+static anymps_status encode_mean(model *m, plan *p, const run *r, size_t s)
 {
-    const size_t n = p->lengths[s];
+    const size_t n = r->length;
+    const pattern rows = {r->row * MINILM_WIDTH, n, MINILM_WIDTH, MINILM_WIDTH, n * MINILM_WIDTH, r->count};
+    const pattern means = {s * MINILM_WIDTH, 1, MINILM_WIDTH, MINILM_WIDTH, MINILM_WIDTH, r->count};
     anymps_matrix *ones = NULL, *x = NULL, *mean = NULL;
     anymps_status status = view(m->room.ones, m->dtype, 0, 1, n, &ones);
-    status = status != ANYMPS_OK ? status : view(m->room.x, m->dtype, row, n, MINILM_WIDTH, &x);
-    status = status != ANYMPS_OK ? status : view(m->room.mean, ANYMPS_DTYPE_F32, s, 1, MINILM_WIDTH, &mean);
+    status = status != ANYMPS_OK ? status : view_pattern(m->room.x, m->dtype, &rows, &x);
+    status = status != ANYMPS_OK ? status : view_pattern(m->room.mean, ANYMPS_DTYPE_F32, &means, &mean);
     status = status != ANYMPS_OK ? status : anymps_matmul_encode(m->kernels.mean[n], p->commands, ones, x, mean, NULL);
     anymps_matrix_release(ones);
     anymps_matrix_release(x);
@@ -249,17 +359,21 @@ static anymps_status encode_mean(model *m, plan *p, size_t s, size_t row)
 static anymps_status encode_pooling(model *m, plan *p)
 {
     const anymps_vector_desc desc = anymps_vector_desc_make(MINILM_WIDTH, ANYMPS_DTYPE_F32);
-    anymps_matrix *mean = NULL;
+    anymps_matrix *mean = NULL, *result = NULL;
     anymps_vector *scale = NULL;
-    for (size_t s = 0, row = 0; s < p->count; row += p->lengths[s++]) {
-        TRY(encode_mean(m, p, s, row));
+    run r;
+    for (size_t s = 0, row = 0; s < p->count; s += r.count, row += r.count * r.length) {
+        r = next_run(p, s, row, 0);
+        TRY(encode_mean(m, p, &r, s));
     }
     anymps_status status = view(m->room.mean, ANYMPS_DTYPE_F32, 0, p->count, MINILM_WIDTH, &mean);
+    status = status != ANYMPS_OK ? status : view(m->room.result, ANYMPS_DTYPE_F32, 0, p->count, MINILM_WIDTH, &result);
     status = status != ANYMPS_OK ? status : anymps_vector_create(m->room.scale, 0, &desc, &scale);
     status = status != ANYMPS_OK
                  ? status
-                 : anymps_rms_norm_encode(m->kernels.unit, p->commands, mean, NULL, scale, NULL, mean, NULL);
+                 : anymps_rms_norm_encode(m->kernels.unit, p->commands, mean, NULL, scale, NULL, result, NULL);
     anymps_matrix_release(mean);
+    anymps_matrix_release(result);
     anymps_vector_release(scale);
     return status;
 }
@@ -268,25 +382,47 @@ static anymps_status make_views(const model *m, size_t tokens, views *v)
 {
     const workspace *const r = &m->room;
     TRY(view(r->x, m->dtype, 0, tokens, MINILM_WIDTH, &v->x));
-    TRY(view(r->query, m->dtype, 0, tokens, MINILM_WIDTH, &v->query));
-    TRY(view(r->key, m->dtype, 0, tokens, MINILM_WIDTH, &v->key));
-    TRY(view(r->value, m->dtype, 0, tokens, MINILM_WIDTH, &v->value));
+    TRY(view(r->heads, m->dtype, 0, tokens, 3 * (size_t)MINILM_WIDTH, &v->heads));
     TRY(view(r->context, m->dtype, 0, tokens, MINILM_WIDTH, &v->context));
+    TRY(view(r->change, m->dtype, 0, tokens, MINILM_WIDTH, &v->change));
     return view(r->inner, m->dtype, 0, tokens, MINILM_INNER, &v->inner);
 }
 
 static void release_views(const views *v)
 {
-    anymps_matrix *const all[] = {v->x, v->query, v->key, v->value, v->context, v->inner};
+    anymps_matrix *const all[] = {v->x, v->heads, v->context, v->change, v->inner};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         anymps_matrix_release(all[i]);
     }
 }
 
+/* x = norm(words + places) for the sentences of a run; the sum stays in the input, which the host writes anew. */
+static anymps_status encode_input(model *m, plan *p, const run *r)
+{
+    const size_t n = r->length;
+    const pattern rows = {r->row * MINILM_WIDTH, n, MINILM_WIDTH, MINILM_WIDTH, n * MINILM_WIDTH, r->count};
+    const norm *const first = &m->weights.norm;
+    anymps_matrix *words = NULL, *places = NULL, *x = NULL;
+    anymps_status status = view_pattern(m->room.input, m->dtype, &rows, &words);
+    status = status != ANYMPS_OK ? status : view(m->room.places, m->dtype, 0, n, MINILM_WIDTH, &places);
+    status = status != ANYMPS_OK ? status : view_pattern(m->room.x, m->dtype, &rows, &x);
+    status = status != ANYMPS_OK ? status
+                                 : anymps_layer_norm_encode(m->kernels.norm, p->commands, places, words, first->weight,
+                                                            first->bias, x, NULL);
+    anymps_matrix_release(words);
+    anymps_matrix_release(places);
+    anymps_matrix_release(x);
+    return status;
+}
+
 static anymps_status encode_network(model *m, plan *p, const views *v)
 {
     const weights *const w = &m->weights;
-    TRY(anymps_layer_norm_encode(m->kernels.norm, p->commands, v->x, NULL, w->norm.weight, w->norm.bias, v->x, NULL));
+    run r;
+    for (size_t s = 0, row = 0; s < p->count; s += r.count, row += r.count * r.length) {
+        r = next_run(p, s, row, 0);
+        TRY(encode_input(m, p, &r));
+    }
     for (int i = 0; i < MINILM_LAYERS; i++) {
         TRY(encode_layer(m, p, &w->layers[i], v));
     }

@@ -11,19 +11,24 @@
 
 #include "weights.h"
 
-/* A batch has at most this many tokens and sentences; scores [12·n × n] of all its sentences fit the room below. */
-enum { MINILM_BATCH_TOKENS = 1024, MINILM_BATCH_SENTENCES = 128 };
-enum { MINILM_SCORES = MINILM_HEADS * MINILM_MOST_TOKENS * MINILM_BATCH_TOKENS };
+/* A batch has at most this many tokens and sentences. A CPU's caches hold what 1024 tokens need; another device wants more
+   work at once. Scores [12·n × n] of all sentences of a batch fit their buffer. */
+enum { MINILM_BATCH_TOKENS_CPU = 1024, MINILM_BATCH_TOKENS = 4096, MINILM_BATCH_SENTENCES = 128 };
 
 /* Buffers that every plan uses, one plan at a time. */
 typedef struct workspace {
-    anymps_buffer *x;                             /* tokens × width: the state that runs through the layers */
-    anymps_buffer *query, *key, *value, *context; /* tokens × width */
-    anymps_buffer *inner;                         /* tokens × inner */
-    anymps_buffer *scores;                        /* the sentences' scores, one after the other */
-    anymps_buffer *mean;                          /* sentences × width, f32 */
-    anymps_buffer *ones;                          /* width ones: left operand of the mean */
-    anymps_buffer *scale;                         /* width numbers 1/sqrt(width), f32 */
+    anymps_buffer *input;   /* tokens × width: the words' embedding rows, written by the host before every commit */
+    anymps_buffer *places;  /* longest sentence × width: position i + type 0 */
+    anymps_buffer *x;       /* tokens × width: the state that runs through the layers */
+    anymps_buffer *heads;   /* tokens × 3·width: query, key, value side by side */
+    anymps_buffer *context; /* tokens × width */
+    anymps_buffer *change;  /* tokens × width: what is added to x next */
+    anymps_buffer *inner;   /* tokens × inner */
+    anymps_buffer *scores;  /* the sentences' scores, one after the other */
+    anymps_buffer *mean;    /* sentences × width, f32 */
+    anymps_buffer *result;  /* sentences × width, f32: the means at length 1, read by the host */
+    anymps_buffer *ones;    /* width ones: left operand of the mean */
+    anymps_buffer *scale;   /* width numbers 1/sqrt(width), f32 */
 } workspace;
 
 /* Kernels: those whose sizes come from the operands once, those of a sentence length when it first appears. */
@@ -38,6 +43,8 @@ typedef struct model {
     anymps_device *device;
     anymps_queue *queue;
     anymps_dtype dtype; /* of weights and activations */
+    anymps_storage own; /* of what the host never sees: PRIVATE where the device's memory is not the host's */
+    size_t most_tokens; /* of a batch */
     weights weights;
     workspace room;
     kernels kernels;

@@ -21,7 +21,8 @@ typedef struct norm {
 } norm;
 
 typedef struct layer {
-    dense query, key, value, attention; /* width × width */
+    dense heads;     /* 3·width × width: query, key and value one below the other, one product for all */
+    dense attention; /* width × width */
     norm attention_norm;
     dense inner;  /* inner × width */
     dense output; /* width × inner */
@@ -30,14 +31,15 @@ typedef struct layer {
 
 typedef struct weights {
     anymps_file *file;
-    anymps_matrix *words;     /* vocabulary × width; f32 whatever the type: rows are looked up on the host */
-    anymps_matrix *positions; /* 512 × width; likewise */
-    anymps_matrix *types;     /* 2 × width; likewise */
+    anymps_matrix *words;     /* vocabulary × width, on the CPU: rows are looked up on the host */
+    anymps_matrix *positions; /* 512 × width, f32, on the CPU */
+    anymps_matrix *types;     /* 2 × width, likewise */
     norm norm;
     layer layers[MINILM_LAYERS];
 } weights;
 
-/* All zero on failure. `cpu` holds what the host looks up, `device` the rest. */
+/* All zero on failure. `cpu` holds what the host looks up, `device` the rest: in place where it shares the host's memory,
+   else in its own, since reading weights through a bus at every product would cost more than the products. */
 anymps_status weights_open(const char *path, anymps_device *cpu, anymps_device *device, anymps_dtype dtype, weights *w);
 void weights_close(weights *w);
 

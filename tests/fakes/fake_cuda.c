@@ -657,6 +657,14 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
     return CUDA_SUCCESS;
 }
 
+CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction function, const CUlaunchConfig *config)
+{
+    (void)function;
+    BEGIN(cuOccupancyMaxActiveClusters);
+    *clusters = 132 / (int)config->attrs[0].value.clusterDim.x;
+    return end(CUDA_SUCCESS);
+}
+
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **arguments, void **extra)
 {
     (void)arguments;

@@ -31,11 +31,12 @@ typedef struct amps_cuda_device {
     atomic_uint references; /* the front end's and one per queue: a queue may outlive `close` inside `done` */
     CUdevice handle;
     CUcontext context;
-    CUstream io;         /* blocking transfers and zeroing */
-    int multiprocessors; /* 132 on an H100 */
-    int capability;      /* 10*major + minor */
-    int shared_limit;    /* bytes of shared memory a block may ask for */
-    bool has_sm90a;      /* the sm_90a code runs here: clusters, TMA, wgmma */
+    CUstream io;             /* blocking transfers and zeroing */
+    int multiprocessors;     /* 132 on an H100 */
+    int capability;          /* 10*major + minor */
+    int shared_limit;        /* bytes of shared memory a block may ask for */
+    atomic_int clusters[17]; /* by blocks a cluster: how many run at once, a block a multiprocessor; 0: not yet asked */
+    bool has_sm90a;          /* the sm_90a code runs here: clusters, TMA, wgmma */
 
     pthread_mutex_t lock; /* the pools and the module table */
     amps_cuda_pool device_pool;
@@ -71,6 +72,8 @@ typedef struct amps_cuda_operator {
     size_t (*scratch)(amps_cuda_device *device, const amps_record *record);
     /* Launches. */
     anymps_status (*emit)(amps_cuda_emitter *out, const amps_record *record);
+    /* Bit n: operand n is written beside the last one, which always is. */
+    unsigned writes;
 } amps_cuda_operator;
 
 typedef struct amps_cuda_kernel {
@@ -80,6 +83,14 @@ typedef struct amps_cuda_kernel {
     char explain[160];
 } amps_cuda_kernel;
 
+/* Device memory that launches of one run have written: [begin, end). */
+typedef struct amps_cuda_range {
+    uint64_t begin, end;
+} amps_cuda_range;
+
+/* A network's activations are few buffers that take turns; a run that writes more gives up telling them apart. */
+enum { AMPS_CUDA_RANGES = 48 };
+
 /* Where an operator launches to: a stream, perhaps one that is being captured. */
 struct amps_cuda_emitter {
     amps_cuda_device *device;
@@ -87,6 +98,8 @@ struct amps_cuda_emitter {
     CUdeviceptr scratch; /* 256-aligned; shared by all records, since they run one after the other */
     size_t scratch_bytes;
     size_t launches; /* how many have been made */
+    amps_cuda_range written[AMPS_CUDA_RANGES];
+    size_t ranges; /* AMPS_CUDA_RANGES + 1: anything may have been written */
 };
 
 /* How a kernel is launched; zero fields mean 1, none. */
@@ -121,6 +134,13 @@ void amps_cuda_unload(amps_cuda_device *device);
 /* Launches one kernel that takes one struct by value. */
 anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
                                const void *params);
+/* For kernels whose blocks stay and take row after row: as many clusters as run at once, at most `most`. A block of
+   theirs takes a multiprocessor's whole shared memory. */
+anymps_status amps_cuda_fill(amps_cuda_emitter *out, amps_cuda_function function, size_t most, amps_cuda_shape *shape);
+
+/* plan.c: true if nothing that was launched in this run before writes the operand: a kernel may then read it while its
+   predecessor still runs. True for an operand not given. */
+bool amps_cuda_is_settled(const amps_cuda_emitter *out, const amps_record *record, size_t operand);
 
 /* memory.c: the vtable's slots, and scratch for plans. Call with the context entered where noted. */
 anymps_status amps_cuda_allocate(amps_device *device, const amps_memory_request *request, amps_memory **memory);

@@ -84,6 +84,47 @@ anymps_status amps_cuda_plan_get(amps_cuda_device *device, amps_submission *subm
     return ANYMPS_OK;
 }
 
+/* ---- What a run has written -------------------------------------------------------------------- */
+
+/* The bytes of an operand with all matrices of the batch; encode has shown that they do not overflow. */
+static amps_cuda_range range_of(const amps_record *record, size_t operand)
+{
+    const amps_view *const view = &record->operands[operand];
+    if (view->memory == NULL || view->rows == 0 || view->columns == 0 || record->batch == 0) {
+        return (amps_cuda_range){0, 0};
+    }
+    const uint64_t begin = (uint64_t)(uintptr_t)view->memory->native + view->offset_bytes;
+    return (amps_cuda_range){begin, begin + (record->batch - 1) * view->matrix_bytes +
+                                        (view->rows - 1) * view->row_bytes +
+                                        view->columns * anymps_dtype_bytes(view->dtype)};
+}
+
+bool amps_cuda_is_settled(const amps_cuda_emitter *out, const amps_record *record, size_t operand)
+{
+    const amps_cuda_range range = range_of(record, operand);
+    bool settled = out->ranges <= AMPS_CUDA_RANGES || range.begin == range.end;
+    for (size_t i = 0; i < out->ranges && settled; i++) {
+        settled = range.end <= out->written[i].begin || out->written[i].end <= range.begin;
+    }
+    return settled;
+}
+
+static void note_written(amps_cuda_emitter *out, const amps_record *record)
+{
+    const unsigned writes = amps_cuda_operators[record->op]->writes | 1u << (record->operand_count - 1);
+    for (size_t operand = 0; operand < record->operand_count && out->ranges <= AMPS_CUDA_RANGES; operand++) {
+        const amps_cuda_range range = range_of(record, operand);
+        bool known = (writes >> operand & 1u) == 0 || range.begin == range.end;
+        for (size_t i = 0; i < out->ranges && !known; i++) {
+            known = out->written[i].begin <= range.begin && range.end <= out->written[i].end;
+        }
+        if (!known && out->ranges < AMPS_CUDA_RANGES) {
+            out->written[out->ranges] = range;
+        }
+        out->ranges += known ? 0 : 1;
+    }
+}
+
 static anymps_status emit_all(amps_cuda_plan *plan, const amps_submission *submission, CUstream stream,
                               size_t *launches)
 {
@@ -96,6 +137,7 @@ static anymps_status emit_all(amps_cuda_plan *plan, const amps_submission *submi
         const amps_record *const record = &submission->records[i];
         if (record->batch > 0) {
             status = amps_cuda_operators[record->op]->emit(&out, record);
+            note_written(&out, record);
         }
     }
     *launches = out.launches;

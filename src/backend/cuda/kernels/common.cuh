@@ -9,6 +9,7 @@
 #include <cooperative_groups.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <float.h>
 #include <math_constants.h>
 
 namespace amps {
@@ -27,14 +28,28 @@ template <> __device__ inline float from_f32<float>(float x) { return x; }
 template <> __device__ inline f16 from_f32<f16>(float x) { return __float2half_rn(x); }
 template <> __device__ inline bf16 from_f32<bf16>(float x) { return __float2bfloat16_rn(x); }
 
-/* Lets the next kernel of the stream be set up, then waits until the one before has ended and its writes
-   are visible. Every thread of every kernel calls it before its first access to memory. */
-__device__ inline void begin_kernel()
+/* Lets the next kernel of the stream be set up while this one runs. */
+__device__ inline void launch_next()
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/* Waits until the kernel before has ended and its writes are visible. Every kernel calls it before it writes, and before
+   it reads what an earlier launch of the same commit may have written: all but what the host calls settled. */
+__device__ inline void wait_previous()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+/* Both: for kernels that read nothing before. */
+__device__ inline void begin_kernel()
+{
+    launch_next();
+    wait_previous();
 }
 
 __device__ inline void unpack_two(unsigned word, float *x, bf16)

@@ -198,7 +198,7 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     constexpr int WARPS = THREADS / 32, V = R * 8, AHEAD = 2, BATCH = 2;
     __shared__ float part[RANKS / 8][V], mine[R][RANKS], product[R][RANKS];
-    begin_kernel();
+    launch_next();
     auto cluster = cooperative_groups::this_cluster();
     const int blocks = cluster.num_blocks(), block = cluster.block_rank();
     /* Blocks that are no cluster may share rows too: `splits` of them repeat the first product. */
@@ -211,7 +211,23 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
     const T *down = (const T *)p.down + matrix * p.down_matrix;
     const T *up = (const T *)p.up + matrix * p.up_matrix;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    /* The first columns of `up` do not depend on anything: they travel while the rest is computed. */
+    const bool early_source = (p.settled & AMPS_SETTLED_SOURCE) != 0, early_weights = (p.settled & AMPS_SETTLED_WEIGHTS) != 0;
+    /* Eight of the rank are a tile. Many tiles: each warp takes whole ones; few: several warps share one along the
+       inputs, and `part` has their sums behind each other. */
+    const int tiles = (int)(p.rank + 7) / 8, share = tiles >= WARPS ? 1 : tiles > 4 ? 1 : tiles > 2 ? 2 : tiles > 1 ? 4 : 8;
+    const int64_t k_begin = block * inputs + warp % share * 32 + lane;
+    float d[BATCH][8], x[BATCH][R];
+    const auto load_down = [&](int tile, int64_t k0) {
+#pragma unroll
+        for (int u = 0; u < BATCH; u++) { /* one past the end repeats the first and counts 0 */
+            const int64_t k = k0 + u * share * 32 < k_end ? k0 + u * share * 32 : k0;
+            load_ranks<T>(p, down + k * p.down_row + tile * 8 * p.down_column, p.rank - tile * 8, d[u]);
+        }
+    };
+    if (!early_weights) {
+        wait_previous();
+    }
+    /* The first columns of `up` and rows of `down` travel while the kernel before ends, if it does not write them. */
     float ahead[AHEAD][8];
     const int64_t j0 = slice * outputs + threadIdx.x;
 #pragma unroll
@@ -222,18 +238,22 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
             ahead[w][q] = j < j_end && q < p.rank ? to_f32(up[q * p.up_row + j * p.up_column]) : 0.0f;
         }
     }
-    /* Eight of the rank are a tile. Many tiles: each warp takes whole ones; few: several warps share one along the
-       inputs, and `part` has their sums behind each other. */
-    const int tiles = (int)(p.rank + 7) / 8, share = tiles >= WARPS ? 1 : tiles > 4 ? 1 : tiles > 2 ? 2 : tiles > 1 ? 4 : 8;
+    if (warp / share < tiles && k_begin < k_end) {
+        load_down(warp / share, k_begin);
+    }
+    if (early_weights && !early_source) {
+        wait_previous();
+    }
     for (int tile = warp / share; tile < tiles; tile += WARPS / share) {
         float sum[V] = {};
-        for (int64_t k0 = block * inputs + warp % share * 32 + lane; k0 < k_end; k0 += BATCH * share * 32) {
-            float d[BATCH][8], x[BATCH][R];
+        for (int64_t k0 = k_begin; k0 < k_end; k0 += BATCH * share * 32) {
+            if (k0 != k_begin || tile != warp / share) {
+                load_down(tile, k0);
+            }
 #pragma unroll
-            for (int u = 0; u < BATCH; u++) { /* all loads first; one past the end repeats the first and counts 0 */
+            for (int u = 0; u < BATCH; u++) {
                 const bool inside = k0 + u * share * 32 < k_end;
                 const int64_t k = inside ? k0 + u * share * 32 : k0;
-                load_ranks<T>(p, down + k * p.down_row + tile * 8 * p.down_column, p.rank - tile * 8, d[u]);
 #pragma unroll
                 for (int r = 0; r < R; r++) {
                     const float got = to_f32(source[min(r, rows - 1) * p.source_row + k]);
@@ -280,6 +300,9 @@ template <typename T, int R> __device__ __forceinline__ void lora_cluster(const 
         asm volatile("barrier.cluster.arrive.aligned;" ::: "memory"); /* done with the others' shared memory */
     }
     __syncthreads();
+    if (early_source) {
+        wait_previous();
+    }
     auto finish = [&](int64_t j, const float(&first)[8]) {
         float sum[R] = {};
         const T *at = up + j * p.up_column;

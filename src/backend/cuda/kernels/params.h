@@ -15,7 +15,17 @@
 #define AMPS_ALIGN_MAP _Alignas(128)
 #endif
 
-/* rows.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
+/* What no earlier launch of the same commit writes, so that a kernel may read it before its predecessor has ended. */
+enum { AMPS_SETTLED_SOURCE = 1, AMPS_SETTLED_WEIGHTS = 2 /* every other operand that is only read */ };
+
+/* rows_ring.cu: how a row lies in the shared memory of a cluster. */
+typedef struct amps_ring_shape {
+    int32_t slice_packs;  /* packs of 16 bytes of a row in each block */
+    int32_t chunks;       /* of the ring; at least one slice */
+    int32_t weight_bytes; /* of a norm's weights held by each block: whole chunks; 0: they are read row by row */
+} amps_ring_shape;
+
+/* rows.cu, rows_ring.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
 typedef struct amps_softmax_params {
     uint64_t source, result;
     int64_t source_row, source_matrix;
@@ -24,9 +34,11 @@ typedef struct amps_softmax_params {
     int64_t columns;
     float scale, scale_rest; /* scale = scale + scale_rest to 48 bits */
     int32_t log;
+    int32_t settled; /* AMPS_SETTLED_SOURCE or 0 */
+    amps_ring_shape ring;
 } amps_softmax_params;
 
-/* rows.cu: RMS norm and layer norm. */
+/* rows.cu, rows_ring.cu: RMS norm and layer norm. */
 typedef struct amps_norm_params {
     uint64_t source, residual, weight, bias, result;
     int64_t source_row, source_matrix;
@@ -39,6 +51,8 @@ typedef struct amps_norm_params {
     float shrink;  /* a power of two: sums of squares are taken of x*shrink, so that they cannot overflow */
     int32_t layer; /* layer norm: subtract the mean */
     int32_t epsilon_positive;
+    int32_t settled; /* AMPS_SETTLED_…; the residual, which is written, counts with the source */
+    amps_ring_shape ring;
 } amps_norm_params;
 
 /* An activation function. */
@@ -73,6 +87,14 @@ typedef struct amps_gemm_params {
     int32_t wide;   /* the result is f32 though the operands are narrower */
     uint64_t guard; /* address of a word: the kernel runs only while it is not 0; 0: always */
 } amps_gemm_params;
+
+/* gemm_few.cu: left rows and right rows or columns are dense. */
+typedef struct amps_few_params {
+    amps_gemm_params gemm;
+    int32_t slice;                   /* of the interior for each block of a cluster */
+    int32_t left_packs, right_packs; /* dense directions start at 16 bytes */
+    int32_t right_settled;           /* no earlier launch of the same commit writes the right operand */
+} amps_few_params;
 
 /* gemm_split.cu: cuts the operands of a gemm into bf16 parts. */
 typedef struct amps_split_params {
@@ -118,7 +140,7 @@ typedef struct amps_pack_params {
     int64_t depth;                /* of the copy's rows: interior rounded up to 16 bytes */
 } amps_pack_params;
 
-/* lora.cu: result = [addend] + [result] + scale * (source * down) * up. */
+/* lora.cu, lora_mma.cu: result = [addend] + [result] + scale * (source * down) * up. */
 typedef struct amps_lora_params {
     uint64_t source, down, up, result;
     uint64_t addend;  /* f32, tight rows × outputs per matrix; 0: none */
@@ -131,8 +153,15 @@ typedef struct amps_lora_params {
     float scale;
     int32_t accumulate;
     int32_t outputs_per_block;
-    int32_t splits; /* blocks without a cluster that share rows, along the outputs; 1 with a cluster */
-    int32_t vector; /* rows of down start at 16 bytes and hold a multiple of 8 */
+    int32_t splits;  /* blocks without a cluster that share rows, along the outputs; 1 with a cluster */
+    int32_t vector;  /* rows of down start at 16 bytes and hold a multiple of 8 */
+    int32_t settled; /* AMPS_SETTLED_… */
+    /* lora_mma.cu alone: */
+    int32_t slice_inputs, slice_outputs;        /* of each block of a cluster */
+    int32_t tile, tile_elements;                /* inputs or outputs a tile; its size in shared memory */
+    int32_t received_floats;                    /* room for the sums of the other blocks */
+    int32_t source_packs, down_packs, up_packs; /* rows start at 16 bytes */
+    int32_t result_pairs;                       /* rows start at two elements */
 } amps_lora_params;
 
 #endif /* AMPS_CUDA_PARAMS_H */

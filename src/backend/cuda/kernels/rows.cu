@@ -5,83 +5,12 @@
  * A row is read once into the registers of one warp, one block or one cluster (NV packs of V elements per
  * thread) and written once. Rows beyond that take the *_long kernels, which read it twice.
  */
-#include "common.cuh"
+#include "rows.cuh"
 
 using namespace amps;
 
 /* Registers hold 32 words a thread; two blocks of 512 threads leave the compiler 64 registers each. */
 static const int MAX_THREADS = 512;
-
-/* Pack `n` of a row of `columns` elements, which are a multiple of V; a pack past the end becomes `fill`. */
-template <typename T, int V> __device__ inline void load_pack(const T *row, int n, int64_t columns, float fill, float *x)
-{
-    if (n * V < columns) {
-        unpack<T, V>(row + n * V, x);
-    } else {
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            x[i] = fill;
-        }
-    }
-}
-
-template <typename T, int V> __device__ inline void store_pack(T *row, int64_t n, int64_t columns, const float *x)
-{
-    if (n * V < columns) {
-        repack<T, V>(row + n * V, x);
-    }
-}
-
-/*
- * What a thread keeps of a row: NV packs of V elements. 16-bit elements stay packed, two in a register, and are unpacked
- * for each pass: twice the bytes in flight for the same registers.
- */
-template <typename T, int V, int NV> struct row_data {
-    static constexpr bool PACKED = sizeof(T) == 2 && V == 8;
-    static constexpr int WORDS = PACKED ? V / 2 : V;
-    unsigned words[NV * WORDS];
-
-    __device__ void get(int n, float *x) const
-    {
-#pragma unroll
-        for (int i = 0; i < WORDS; i++) {
-            unsigned word = words[n * WORDS + i];
-            asm volatile("" : "+r"(word)); /* else the compiler keeps what it made of it for the next pass */
-            if constexpr (PACKED) {
-                unpack_two(word, x + 2 * i, T());
-            } else {
-                x[i] = __uint_as_float(word);
-            }
-        }
-    }
-    __device__ void set(int n, const float *x)
-    {
-#pragma unroll
-        for (int i = 0; i < WORDS; i++) {
-            if constexpr (PACKED) {
-                words[n * WORDS + i] = pack_two(x[2 * i], x[2 * i + 1], T());
-            } else {
-                words[n * WORDS + i] = __float_as_uint(x[i]);
-            }
-        }
-    }
-    /* Pack `at` of the row straight from memory. */
-    __device__ void load(int n, const T *row, int64_t at, int64_t columns, float fill)
-    {
-        if constexpr (V * sizeof(T) == 16) {
-            const unsigned empty = PACKED ? pack_two(fill, fill, T()) : __float_as_uint(fill);
-            uint4 got = make_uint4(empty, empty, empty, empty);
-            if (at * V < columns) {
-                got = *reinterpret_cast<const uint4 *>(row + at * V);
-            }
-            words[n * 4] = got.x, words[n * 4 + 1] = got.y, words[n * 4 + 2] = got.z, words[n * 4 + 3] = got.w;
-        } else {
-            float x[V];
-            load_pack<T, V>(row, at, columns, fill, x);
-            set(n, x);
-        }
-    }
-};
 
 /* ---- softmax ---------------------------------------------------------------------------------- */
 
@@ -110,45 +39,61 @@ __device__ inline float exp_of(float d, float rest)
     return fmaf(e, rest, e);
 }
 
-/* 2^t by the special function unit. */
-__device__ inline float exp2_of(float t)
-{
-    float y;
-    asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(t));
-    return y;
-}
-
 /*
- * From 1,024 columns on the bound of kernels.h, (columns/2 + 8)*2^-24, leaves room for one rounding of
- * x*factor - m*factor with factor = scale*log2(e), at most 2^-17 for results that are no subnormals, and for that of
- * the factor: together 150 units. An error of m*factor itself is the same for the whole row and cancels. The kernels
- * with many elements a thread do only that; the host gives them no shorter rows and no scale that is 0 or huge.
+ * From 1,024 columns on the bound of kernels.h, (columns/2 + 8)*2^-24, leaves room for a rounding of x*factor - top*factor with
+ * factor = scale*log2(e), and of the factor: together 2*2^-24 of an exponent of at most 126 for results that are no subnormals,
+ * 175 units. The kernels with many elements a thread do only that; the host gives them no shorter rows and no scale that
+ * is 0 or huge. `top` is the row's largest element, with a negative scale its smallest. An error of top*factor is the same for
+ * the whole row and cancels, as long as it is small: rows of huge elements become x - top first. (In 16 bits that rounds, but
+ * what is not 0 then is beyond where exponentials vanish; only logarithms need the elements again.)
  */
 static const int QUICK_FROM = 1024;
+static const float FAR_FROM = 1048576.0f;
 
 template <typename T, int V, int NV>
-__device__ __forceinline__ void softmax_quick(const amps_softmax_params &p, const row_data<T, V, NV> &data, float m, T *result,
-                                              int first, int step, float *slots, float *ranks)
+__device__ __forceinline__ void softmax_quick(const amps_softmax_params &p, row_data<T, V, NV> &data, float top, const T *source,
+                                              T *result, int first, int step, float *slots, float *ranks)
 {
-    const float log2e = 1.44269504f, factor = p.scale * log2e, less2 = -m * log2e;
+    const bool far_row = !(fabsf(top * p.scale) < FAR_FROM);
+    const float factor = p.scale * 1.44269504f;
     float x[V], sum = 0.0f;
-#pragma unroll
-    for (int n = 0; n < NV; n++) {
-        data.get(n, x);
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            sum += exp2_of(fmaf(x[i], factor, less2));
-        }
-    }
-    sum = reduce_row<op_sum>(sum, slots, ranks);
-    if (p.log) {
-        const float less = logf(sum);
+    if (far_row) {
 #pragma unroll
         for (int n = 0; n < NV; n++) {
             data.get(n, x);
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                x[i] = fmaf(x[i], p.scale, -m) - less;
+                x[i] -= top;
+            }
+            data.set(n, x);
+        }
+    }
+    const float offset = far_row ? 0.0f : -top * factor;
+#pragma unroll
+    for (int n = 0; n < NV; n++) {
+        data.get(n, x);
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            sum += exp2_of(fmaf(x[i], factor, offset));
+        }
+    }
+    sum = reduce_row<op_sum>(sum, slots, ranks);
+    if ((p.settled & AMPS_SETTLED_SOURCE) != 0) {
+        wait_previous();
+    }
+    if (p.log) {
+        const float less = logf(sum);
+        const bool again = far_row && row_data<T, V, NV>::PACKED;
+        const float shift = far_row && !again ? 0.0f : top;
+#pragma unroll
+        for (int n = 0; n < NV; n++) {
+            if (again) {
+                data.load(n, source, first + n * step, p.columns, 0.0f);
+            }
+            data.get(n, x);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                x[i] = fmaf(x[i] - shift, p.scale, -less);
             }
             store_pack<T, V>(result, first + n * step, p.columns, x);
         }
@@ -160,7 +105,7 @@ __device__ __forceinline__ void softmax_quick(const amps_softmax_params &p, cons
         data.get(n, x);
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[i] = exp2_of(fmaf(x[i], factor, less2)) * share;
+            x[i] = exp2_of(fmaf(x[i], factor, offset)) * share;
         }
         store_pack<T, V>(result, first + n * step, p.columns, x);
     }
@@ -183,6 +128,9 @@ __device__ __forceinline__ void softmax_exact(const amps_softmax_params &p, cons
         }
     }
     sum = reduce_row<op_sum>(sum, slots, ranks);
+    if ((p.settled & AMPS_SETTLED_SOURCE) != 0) {
+        wait_previous();
+    }
     const float share = 1.0f / sum, less = p.log ? logf(sum) : 0.0f;
 #pragma unroll
     for (int n = 0; n < NV; n++) {
@@ -200,7 +148,7 @@ __device__ __forceinline__ void softmax_exact(const amps_softmax_params &p, cons
 template <typename T, int V, int NV> __device__ __forceinline__ void softmax_rows(const amps_softmax_params &p)
 {
     __shared__ float slots[2][32], ranks[2][16];
-    begin_kernel();
+    launch_next();
     const int64_t r = row_index();
     if (r >= p.all_rows) {
         return;
@@ -210,8 +158,14 @@ template <typename T, int V, int NV> __device__ __forceinline__ void softmax_row
     T *result = (T *)p.result + matrix * p.result_matrix + row * p.result_row;
     const int first = row_thread(), step = row_threads();
     const float fill = p.scale < 0.0f ? CUDART_INF_F : -CUDART_INF_F;
+    constexpr bool many = V == 1 ? NV > 4 : NV > 2;
+    const bool quick = many || (p.columns >= QUICK_FROM && p.scale == 1.0f && p.scale_rest == 0.0f);
+    const float unit = quick ? copysignf(1.0f, p.scale) : p.scale;
     row_data<T, V, NV> data;
-    float x[V], m = -CUDART_INF_F, sum = 0.0f;
+    float x[V], m = -CUDART_INF_F;
+    if ((p.settled & AMPS_SETTLED_SOURCE) == 0) {
+        wait_previous();
+    }
 #pragma unroll
     for (int n = 0; n < NV; n++) {
         data.load(n, source, first + n * step, p.columns, fill);
@@ -222,13 +176,12 @@ template <typename T, int V, int NV> __device__ __forceinline__ void softmax_row
         data.get(n, x);
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            m = fmaxf(m, p.scale * x[i]);
+            m = fmaxf(m, unit * x[i]);
         }
     }
     m = reduce_row<op_max>(m, slots[0], ranks[0]);
-    constexpr bool many = V == 1 ? NV > 4 : NV > 2;
-    if (many || (p.columns >= QUICK_FROM && p.scale == 1.0f && p.scale_rest == 0.0f)) {
-        softmax_quick<T, V, NV>(p, data, m, result, first, step, slots[1], ranks[1]);
+    if (quick) {
+        softmax_quick<T, V, NV>(p, data, unit * m, source, result, first, step, slots[1], ranks[1]);
     } else {
         softmax_exact<T, V, NV>(p, data, m, result, first, step, slots[1], ranks[1]);
     }
@@ -289,55 +242,87 @@ __device__ inline void load_sum(const amps_norm_params &p, int64_t matrix, int64
     }
 }
 
+/* Weights and bias of this thread's packs, asked for together with the row: after its sum they would be a second journey. */
+template <typename T, int V, int NV> struct norm_vectors {
+    static constexpr bool HELD = V * sizeof(T) == 16 && NV * row_data<T, V, NV>::WORDS <= 8;
+    row_data<T, V, HELD ? NV : 1> weight, bias;
+
+    __device__ void load(const amps_norm_params &p, int64_t matrix, int first, int step)
+    {
+        if constexpr (HELD) {
+#pragma unroll
+            for (int n = 0; n < NV; n++) {
+                if (p.weight != 0) {
+                    weight.load(n, (const T *)p.weight + matrix * p.weight_matrix, first + n * step, p.columns, 0.0f);
+                }
+                if (p.bias != 0) {
+                    bias.load(n, (const T *)p.bias + matrix * p.bias_matrix, first + n * step, p.columns, 0.0f);
+                }
+            }
+        }
+    }
+};
+
 template <typename T, int V>
-__device__ inline void store_norm(const amps_norm_params &p, int64_t matrix, int64_t row, int64_t n, float *x)
+__device__ inline void get_vector(uint64_t vector, int64_t offset, int64_t at, int64_t columns, float *x)
 {
+    load_pack<T, V>((const T *)vector + offset, at, columns, 0.0f, x);
+}
+
+template <typename T, int V, int NV>
+__device__ inline void store_norm(const amps_norm_params &p, const norm_vectors<T, V, NV> &vectors, int n, int64_t matrix,
+                                  int64_t row, int64_t at, float *x)
+{
+    float y[V];
     if (p.weight != 0) {
-        float w[V];
-        load_pack<T, V>((const T *)p.weight + matrix * p.weight_matrix, n, p.columns, 0.0f, w);
+        if constexpr (norm_vectors<T, V, NV>::HELD) {
+            vectors.weight.get(n, y);
+        } else {
+            get_vector<T, V>(p.weight, matrix * p.weight_matrix, at, p.columns, y);
+        }
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[i] *= w[i];
+            x[i] *= y[i];
         }
     }
     if (p.bias != 0) {
-        float b[V];
-        load_pack<T, V>((const T *)p.bias + matrix * p.bias_matrix, n, p.columns, 0.0f, b);
+        if constexpr (norm_vectors<T, V, NV>::HELD) {
+            vectors.bias.get(n, y);
+        } else {
+            get_vector<T, V>(p.bias, matrix * p.bias_matrix, at, p.columns, y);
+        }
 #pragma unroll
         for (int i = 0; i < V; i++) {
-            x[i] += b[i];
+            x[i] += y[i];
         }
     }
-    store_pack<T, V>((T *)p.result + matrix * p.result_matrix + row * p.result_row, n, p.columns, x);
+    store_pack<T, V>((T *)p.result + matrix * p.result_matrix + row * p.result_row, at, p.columns, x);
 }
 
-/* From the sum of (shrink*x)^2 over the row: what each x*shrink is multiplied with. */
-__device__ inline float norm_factor(const amps_norm_params &p, float sum, float shrink)
+/* The waits of a norm: before the vectors, the row and the result, each as late as what is settled allows. */
+__device__ inline void wait_for_vectors(const amps_norm_params &p)
 {
-    if (sum == 0.0f && p.epsilon_positive) {
-        return 0.0f;
+    if ((p.settled & AMPS_SETTLED_WEIGHTS) == 0) {
+        wait_previous();
     }
-    return 1.0f / sqrtf(fmaf(p.epsilon * shrink, shrink, sum / (float)p.columns));
 }
-
-/* A power of two near 1/greatest, so that squares neither overflow nor vanish; 1 if that cannot help. */
-__device__ inline float rescue_scale(const amps_norm_params &p, float greatest)
+__device__ inline void wait_for_source(const amps_norm_params &p)
 {
-    const float exponent = -(float)ilogbf(greatest);
-    /* epsilon is scaled too, by the square, and must stay finite */
-    return greatest > 0.0f && greatest < CUDART_INF_F ? exp2f(fminf(exponent, p.epsilon_positive ? 60.0f : 120.0f)) : 1.0f;
+    if ((p.settled & AMPS_SETTLED_SOURCE) == 0 && (p.settled & AMPS_SETTLED_WEIGHTS) != 0) {
+        wait_previous();
+    }
 }
-
-/* Sums of squares outside of this range have lost digits or overflowed: the row is done again, rescaled. */
-__device__ inline bool needs_rescue(const amps_norm_params &p, float sum)
+__device__ inline void wait_for_result(const amps_norm_params &p)
 {
-    return sum > 1e38f || sum != sum || (sum < 1e-26f && p.epsilon < 1e-20f);
+    if ((p.settled & AMPS_SETTLED_SOURCE) != 0) {
+        wait_previous();
+    }
 }
 
 template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(const amps_norm_params &p)
 {
     __shared__ float slots[4][32], ranks[4][16];
-    begin_kernel();
+    launch_next();
     const int64_t r = row_index();
     if (r >= p.all_rows) {
         return;
@@ -345,6 +330,10 @@ template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(c
     const int64_t matrix = p.rows == p.all_rows ? 0 : r / p.rows, row = r - matrix * p.rows;
     const int first = row_thread(), step = row_threads();
     float x[NV * V];
+    norm_vectors<T, V, NV> vectors;
+    wait_for_vectors(p);
+    vectors.load(p, matrix, first, step);
+    wait_for_source(p);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
         load_sum<T, V>(p, matrix, row, first + n * step, x + n * V);
@@ -389,13 +378,14 @@ template <typename T, int V, int NV> __device__ __forceinline__ void norm_rows(c
         sum = reduce_row<op_sum>(sum, slots[3], ranks[3]);
     }
     const float factor = norm_factor(p, sum, shrink);
+    wait_for_result(p);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
 #pragma unroll
         for (int i = 0; i < V; i++) {
             x[n * V + i] = x[n * V + i] * shrink * factor;
         }
-        store_norm<T, V>(p, matrix, row, first + n * step, x + n * V);
+        store_norm<T, V, NV>(p, vectors, n, matrix, row, first + n * step, x + n * V);
     }
 }
 
@@ -419,7 +409,7 @@ template <typename T, int V, int NV> __device__ __forceinline__ float square_sum
 template <typename T, int V, int NV> __device__ __forceinline__ void rms_rows(const amps_norm_params &p)
 {
     __shared__ float slots[3][32], ranks[3][16];
-    begin_kernel();
+    launch_next();
     const int64_t r = row_index();
     if (r >= p.all_rows) {
         return;
@@ -429,6 +419,10 @@ template <typename T, int V, int NV> __device__ __forceinline__ void rms_rows(co
     const int first = row_thread(), step = row_threads();
     row_data<T, V, NV> data;
     float x[V];
+    norm_vectors<T, V, NV> vectors;
+    wait_for_vectors(p);
+    vectors.load(p, matrix, first, step);
+    wait_for_source(p);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
         data.load(n, source, first + n * step, p.columns, 0.0f);
@@ -450,6 +444,7 @@ template <typename T, int V, int NV> __device__ __forceinline__ void rms_rows(co
         sum = reduce_row<op_sum>(square_sum<T, V, NV>(data, shrink), slots[2], ranks[2]);
     }
     const float factor = norm_factor(p, sum, shrink);
+    wait_for_result(p);
 #pragma unroll
     for (int n = 0; n < NV; n++) {
         data.get(n, x);
@@ -457,7 +452,7 @@ template <typename T, int V, int NV> __device__ __forceinline__ void rms_rows(co
         for (int i = 0; i < V; i++) {
             x[i] = x[i] * shrink * factor;
         }
-        store_norm<T, V>(p, matrix, row, first + n * step, x);
+        store_norm<T, V, NV>(p, vectors, n, matrix, row, first + n * step, x);
     }
 }
 
@@ -492,7 +487,7 @@ template <typename T> __device__ __forceinline__ void norm_long(const amps_norm_
     const float factor = norm_factor(p, sum, shrink);
     for (int64_t j = first; j < p.columns; j += step) {
         x = (to_f32(again[j]) - mean) * shrink * factor;
-        store_norm<T, 1>(p, matrix, row, j, &x);
+        store_norm<T, 1, 1>(p, norm_vectors<T, 1, 1>(), 0, matrix, row, j, &x);
     }
 }
 

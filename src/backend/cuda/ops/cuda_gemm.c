@@ -100,6 +100,7 @@ anymps_status amps_choice_run(amps_cuda_emitter *out, const amps_gemm *gemm, con
     case AMPS_ENGINE_PARTS: return amps_gemm_parts_emit(out, gemm, emit_any);
     case AMPS_ENGINE_VENDOR: return amps_gemm_vendor_emit(out, gemm, choice->variant);
     case AMPS_ENGINE_WGMMA: return amps_gemm_wgmma_emit(out, gemm, choice);
+    case AMPS_ENGINE_FEW: return amps_gemm_few_emit(out, gemm);
     default: return emit_any(out, gemm);
     }
 }

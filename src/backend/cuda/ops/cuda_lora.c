@@ -23,6 +23,7 @@ static const amps_cuda_function cluster_kernels[3][3] = {
 };
 
 enum { SOURCE, WEIGHTS, DOWN, UP, RESULT };
+enum { MMA_FROM_RANK = 9, MMA_MOST_RANK = 256 };
 enum { THREADS = 256, WIDEST = 1024 /* columns a block: as in lora.cu */, MANY_ROWS = 4 };
 
 typedef struct sizes {
@@ -51,14 +52,22 @@ static bool product_first(const amps_record *record, const sizes *size)
            groups * slices * record->batch * size->inputs > REPEATED_BYTES / (size->rank * element);
 }
 
+/* lora_mma.cu takes it: from rank 9 on, and where the others would make the first product apart. */
+static bool on_tensor_cores(const amps_cuda_device *device, const amps_record *record, const sizes *size)
+{
+    return device->has_sm90a && size->rank <= MMA_MOST_RANK && size->inputs > 0 &&
+           size->inputs + size->outputs <= INT32_MAX && (size->rank >= MMA_FROM_RANK || product_first(record, size));
+}
+
 static size_t addend_bytes(const amps_record *record, const sizes *size)
 {
     return record->operands[WEIGHTS].memory == NULL ? 0 : record->batch * size->rows * size->outputs * sizeof(float);
 }
 
-static size_t product_bytes(const amps_record *record, const sizes *size)
+static size_t product_bytes(const amps_cuda_device *device, const amps_record *record, const sizes *size)
 {
-    return product_first(record, size) ? record->batch * size->rows * size->rank * sizeof(float) : 0;
+    const bool apart = product_first(record, size) && !on_tensor_cores(device, record, size);
+    return apart ? record->batch * size->rows * size->rank * sizeof(float) : 0;
 }
 
 static size_t rounded(size_t bytes)
@@ -68,9 +77,8 @@ static size_t rounded(size_t bytes)
 
 static size_t scratch(amps_cuda_device *device, const amps_record *record)
 {
-    (void)device;
     const sizes size = sizes_of(record);
-    return rounded(addend_bytes(record, &size)) + rounded(product_bytes(record, &size));
+    return rounded(addend_bytes(record, &size)) + rounded(product_bytes(device, record, &size));
 }
 
 /* source times a matrix into tight f32 scratch. */
@@ -165,6 +173,87 @@ static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, i
     return amps_cuda_launch(out, cluster_kernels[type][which], &shape, p);
 }
 
+/* ---- Tensor cores ----------------------------------------------------------------------------- */
+
+static const amps_cuda_function mma_kernels[3] = {AMPS_FN_lora_f32_mma, AMPS_FN_lora_f16_mma, AMPS_FN_lora_bf16_mma};
+
+/* As in lora_mma.cu. */
+enum {
+    MMA_ROWS = 16,
+    MMA_BANKS = 32,
+    MMA_BARRIER_BYTES = 16,
+    MMA_TILE_SMALL = 64,
+    MMA_TILE = 128,
+    MMA_TILE_LARGE = 256,
+    MMA_LONG = 4096
+};
+
+static int64_t up_to(int64_t value, int64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How the tiles lie: lora_mma.cu computes the same pitches. Returns the bytes of shared memory. */
+static size_t mma_layout(amps_lora_params *p, int64_t element, int64_t blocks)
+{
+    const int64_t rank = up_to(p->rank, MMA_ROWS), banks = up_to(rank, MMA_BANKS);
+    const bool narrow = element == 2;
+    p->slice_inputs = (int32_t)up_to((p->inputs + blocks - 1) / blocks, 16);
+    p->slice_outputs = (int32_t)up_to((p->outputs + blocks - 1) / blocks, 8);
+    const bool large = narrow && rank <= 64 && most_of(p->slice_inputs, p->slice_outputs) > MMA_TILE;
+    p->tile = large ? MMA_TILE_LARGE : !narrow && rank > MMA_TILE ? MMA_TILE_SMALL : MMA_TILE;
+    const int64_t down_along = p->tile * (narrow ? up_to(rank, 64) + 8 : banks + 8);
+    const int64_t down_across = rank * (narrow ? p->tile + 8 : p->tile + 4);
+    const int64_t up_along = rank * (p->tile + 8), up_across = p->tile * (narrow ? rank + 8 : banks + 4);
+    const int64_t down = p->down_column == 1 ? down_along : down_across, up = p->up_column == 1 ? up_along : up_across;
+    const int64_t tiles = (rank + 7) / 8, shares = tiles > 4 ? 1 : tiles > 2 ? 2 : 4;
+    p->tile_elements = (int32_t)most_of(down, up);
+    p->received_floats = (int32_t)(MMA_ROWS * rank * shares);
+    const int64_t pairs = 8 * MMA_ROWS * most_of(narrow ? 0 : p->tile + 4, banks + 4);
+    const int64_t source = 2 * MMA_ROWS * (p->tile + (narrow ? 8 : 4)) * element;
+    return (size_t)(4 * (MMA_ROWS * (banks + 4) + p->received_floats) + pairs + MMA_BARRIER_BYTES + source +
+                    2 * p->tile_elements * element);
+}
+
+static bool in_packs(uint64_t address, int64_t step, int64_t matrix, int64_t element)
+{
+    return address % 16 == 0 && step * element % 16 == 0 && matrix * element % 16 == 0;
+}
+
+/* A cluster for 16 rows: as many blocks as have 128 inputs or outputs each, while the device is not full; 16 of them where
+   otherwise much of a long row would wait. */
+static anymps_status emit_mma(amps_cuda_emitter *out, amps_lora_params *p, int type)
+{
+    const int64_t wide = most_of(p->inputs, p->outputs), groups = (p->rows + MMA_ROWS - 1) / MMA_ROWS * p->batch;
+    const int64_t element = type == 0 ? 4 : 2;
+    int64_t blocks = 1;
+    const int64_t most = wide >= MMA_LONG ? 2 * CLUSTER_MOST : CLUSTER_MOST;
+    while (blocks < most && blocks * MMA_TILE < wide && groups * blocks < 2 * out->device->multiprocessors) {
+        blocks *= 2;
+    }
+    const size_t bytes = mma_layout(p, element, blocks);
+    p->source_packs = in_packs(p->source, p->source_row, p->source_matrix, element);
+    p->down_packs = in_packs(p->down, p->down_column == 1 ? p->down_row : p->down_column, p->down_matrix, element);
+    p->up_packs = in_packs(p->up, p->up_column == 1 ? p->up_row : p->up_column, p->up_matrix, element);
+    p->result_pairs = p->result % (2 * (uint64_t)element) == 0 && p->result_row % 2 == 0 && p->result_matrix % 2 == 0;
+    const amps_cuda_shape shape = {.grid_x = (size_t)(groups * blocks),
+                                   .block_x = THREADS,
+                                   .cluster_x = (unsigned)blocks,
+                                   .shared_bytes = (unsigned)bytes};
+    return amps_cuda_launch(out, mma_kernels[type], &shape, p);
+}
+
+static int32_t settled_of(const amps_cuda_emitter *out, const amps_record *record)
+{
+    const bool weights = amps_cuda_is_settled(out, record, DOWN) && amps_cuda_is_settled(out, record, UP);
+    return weights ? AMPS_SETTLED_WEIGHTS | (amps_cuda_is_settled(out, record, SOURCE) ? AMPS_SETTLED_SOURCE : 0) : 0;
+}
+
 static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
 {
     const anymps_lora_desc *const desc = record->desc;
@@ -173,10 +262,14 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         return ANYMPS_OK;
     }
     amps_lora_params p = params_of(record, &size);
+    p.settled = settled_of(out, record);
     if (record->operands[WEIGHTS].memory != NULL) {
         p.addend = (uint64_t)out->scratch;
         ANYMPS_TRY(
             emit_product(out, record, &record->operands[WEIGHTS], desc->transpose_weights, size.outputs, p.addend));
+    }
+    if (on_tensor_cores(out->device, record, &size)) {
+        return emit_mma(out, &p, amps_cuda_float_index(desc->dtype));
     }
     if (product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));

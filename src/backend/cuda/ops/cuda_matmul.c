@@ -62,7 +62,8 @@ static size_t matmul_scratch(amps_cuda_device *device, const amps_record *record
 
 static anymps_status matmul_emit(amps_cuda_emitter *out, const amps_record *record)
 {
-    const amps_gemm gemm = matmul_of(record);
+    amps_gemm gemm = matmul_of(record);
+    gemm.right_settled = amps_cuda_is_settled(out, record, 1);
     return amps_cuda_gemm_emit(out, &gemm);
 }
 
@@ -167,7 +168,8 @@ static size_t layer_scratch(amps_cuda_device *device, const amps_record *record)
 
 static anymps_status layer_emit(amps_cuda_emitter *out, const amps_record *record)
 {
-    const amps_gemm gemm = layer_of(record);
+    amps_gemm gemm = layer_of(record);
+    gemm.right_settled = amps_cuda_is_settled(out, record, 1);
     return amps_cuda_gemm_emit(out, &gemm);
 }
 

@@ -21,6 +21,8 @@ static const amps_cuda_function rms_kernels[3][4] = {
     {AMPS_FN_rms_bf16_v8_n1, AMPS_FN_rms_bf16_v8_n2, AMPS_FN_rms_bf16_v8_n4, AMPS_CUDA_FUNCTIONS},
 };
 
+static const amps_cuda_function ring_kernels[3] = {AMPS_FN_rms_f32_ring, AMPS_FN_rms_f16_ring, AMPS_FN_rms_bf16_ring};
+
 enum { SOURCE, RESIDUAL, WEIGHT, BIAS, RESULT, OPERANDS };
 
 /* The power of two whose square is at most 1/columns: then the sum over the row of squares so scaled is at most
@@ -43,6 +45,13 @@ static bool all_aligned(const amps_record *record)
     return aligned;
 }
 
+static int32_t settled_of(const amps_cuda_emitter *out, const amps_record *record)
+{
+    const bool source = record->operands[RESIDUAL].memory == NULL && amps_cuda_is_settled(out, record, SOURCE);
+    const bool vectors = amps_cuda_is_settled(out, record, WEIGHT) && amps_cuda_is_settled(out, record, BIAS);
+    return vectors ? AMPS_SETTLED_WEIGHTS | (source ? AMPS_SETTLED_SOURCE : 0) : 0;
+}
+
 static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
 {
     const anymps_norm_desc *const desc = record->desc;
@@ -50,7 +59,7 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     if (at[SOURCE].rows == 0 || at[SOURCE].columns == 0) {
         return ANYMPS_OK;
     }
-    const amps_norm_params p = {
+    amps_norm_params p = {
         .source = amps_view_address(&at[SOURCE]),
         .residual = amps_view_address(&at[RESIDUAL]),
         .weight = amps_view_address(&at[WEIGHT]),
@@ -71,11 +80,20 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         .shrink = shrink_for(at[SOURCE].columns),
         .layer = record->op == AMPS_OP_layer_norm,
         .epsilon_positive = desc->epsilon > 0.0,
+        .settled = settled_of(out, record),
     };
     amps_cuda_shape shape;
-    const int kernel = amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), all_aligned(record), false,
-                                            at[SOURCE].columns, (size_t)p.all_rows, &shape);
+    const bool aligned = all_aligned(record),
+               one_weight = p.weight != 0 && (p.weight_matrix == 0 || p.rows == p.all_rows);
+    const size_t element = anymps_dtype_bytes(desc->dtype);
     const int type = amps_cuda_float_index(desc->dtype);
+    if (aligned && !p.layer && p.residual == 0 &&
+        amps_cuda_row_ring(out->device, at[SOURCE].columns * element, one_weight, 256, &p.ring, &shape)) {
+        ANYMPS_TRY(amps_cuda_fill(out, ring_kernels[type], (size_t)p.all_rows, &shape));
+        return amps_cuda_launch(out, ring_kernels[type], &shape, &p);
+    }
+    const int kernel =
+        amps_cuda_row_choice(out->device, element, aligned, false, at[SOURCE].columns, (size_t)p.all_rows, &shape);
     /* The lean kernel of eight packs of f32 spills; within one block the other is ahead, in clusters it is not. */
     const bool spills = type == 0 && kernel == AMPS_ROW_N8 && shape.cluster_x == 1;
     const bool lean = !spills && !p.layer && p.residual == 0 && kernel >= AMPS_ROW_N1 && kernel <= AMPS_ROW_N8;
@@ -91,6 +109,7 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
     return ANYMPS_OK;
 }
 
-const amps_cuda_operator amps_cuda_rms_norm = {.supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
+const amps_cuda_operator amps_cuda_rms_norm = {
+    .supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit, .writes = 1u << RESIDUAL};
 const amps_cuda_operator amps_cuda_layer_norm = {
-    .supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit};
+    .supports = amps_cuda_supports_float, .prepare = prepare, .emit = emit, .writes = 1u << RESIDUAL};

@@ -70,6 +70,36 @@ int amps_cuda_row_long(const amps_cuda_device *device, size_t all_rows, amps_cud
     return AMPS_ROW_LONG;
 }
 
+/* As in rows_ring.cu. */
+enum { CHUNK_BYTES = 16 << 10, MOST_CHUNKS = 16, RING_OWN_BYTES = 2048 };
+/* Shorter rows do as well in registers, and blocks with less of a row wait for one another too often (measured on an H100;
+   docs/performance.md, "CUDA"). Rows too long for 16 such slices have longer ones, up to what a block can hold. */
+enum { RING_FROM_BYTES = 64 << 10, SLICE_BYTES = 64 << 10, MOST_SLICE = 192 << 10, MOST_BESIDE_WEIGHTS = 96 << 10 };
+
+bool amps_cuda_row_ring(const amps_cuda_device *device, size_t bytes, bool weights, size_t threads,
+                        amps_ring_shape *ring, amps_cuda_shape *shape)
+{
+    const size_t room = (size_t)device->shared_limit - RING_OWN_BYTES;
+    const size_t most = weights ? MOST_BESIDE_WEIGHTS : MOST_SLICE;
+    size_t blocks = 1;
+    while (blocks < CLUSTER_MOST && bytes > SLICE_BYTES * blocks) {
+        blocks *= 2;
+    }
+    const size_t packs = ceil_div(bytes / 16, blocks), held = ceil_div(packs * 16, CHUNK_BYTES) * CHUNK_BYTES;
+    if (!device->has_sm90a || bytes < RING_FROM_BYTES || packs * 16 > most) {
+        return false;
+    }
+    const size_t chunks = (room - (weights ? held : 0)) / CHUNK_BYTES;
+    *ring = (amps_ring_shape){.slice_packs = (int32_t)packs,
+                              .chunks = (int32_t)(chunks < MOST_CHUNKS ? chunks : MOST_CHUNKS),
+                              .weight_bytes = weights ? (int32_t)held : 0};
+    *shape = (amps_cuda_shape){.block_x = (unsigned)threads + WARP,
+                               .cluster_x = (unsigned)blocks,
+                               .shared_bytes = (unsigned)((size_t)ring->chunks * CHUNK_BYTES + (weights ? held : 0)) +
+                                               RING_OWN_BYTES};
+    return true;
+}
+
 int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,
                          size_t columns, size_t all_rows, amps_cuda_shape *shape)
 {
@@ -94,7 +124,7 @@ int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, b
     const size_t each = packs_for(sizes, count, packs, THREADS_FEW, &which);
     const size_t clusters = device->has_sm90a ? CLUSTER_MOST : 1;
     size_t blocks = 1;
-    while (blocks < clusters && ceil_div(packs, each * blocks) > THREADS_USUAL) {
+    while (blocks < clusters && ceil_div(packs, each * blocks) > THREADS_MOST) {
         blocks *= 2;
     }
     const size_t needed = ceil_div(packs, each * blocks);

@@ -49,6 +49,10 @@ enum {
 /* Picks a kernel of the above and how it is launched; `few_packs` leaves out those with many packs a thread. */
 int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,
                          size_t columns, size_t all_rows, amps_cuda_shape *shape);
+/* The kernels of rows_ring.cu: true if they take rows of this length, which start at 16 bytes. `weights`: a norm that can
+   hold one vector of them. */
+bool amps_cuda_row_ring(const amps_cuda_device *device, size_t row_bytes, bool weights, size_t threads,
+                        amps_ring_shape *ring, amps_cuda_shape *shape);
 /* The kernel for rows of any length. */
 int amps_cuda_row_long(const amps_cuda_device *device, size_t all_rows, amps_cuda_shape *shape);
 
@@ -75,6 +79,7 @@ typedef struct amps_gemm {
     amps_gemm_kind kind;
     uint32_t options;
     anymps_algorithm algorithm;
+    bool right_settled; /* amps_cuda_is_settled of the right operand */
     amps_gemm_params params;
 } amps_gemm;
 

@@ -14,6 +14,9 @@ static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
      AMPS_FN_softmax_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_softmax_bf16_long},
 };
 
+static const amps_cuda_function ring_kernels[3] = {AMPS_FN_softmax_f32_ring, AMPS_FN_softmax_f16_ring,
+                                                   AMPS_FN_softmax_bf16_ring};
+
 enum { QUICK_FROM = 1024 }; /* as in rows.cu, which says why */
 
 static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
@@ -38,16 +41,23 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         .log = record->op == AMPS_OP_log_softmax,
     };
     p.scale_rest = (float)(desc->scale - (double)p.scale);
+    p.settled = amps_cuda_is_settled(out, record, SOURCE) ? AMPS_SETTLED_SOURCE : 0;
+    const int type = amps_cuda_float_index(desc->dtype);
+    const size_t element = anymps_dtype_bytes(desc->dtype);
     amps_cuda_shape shape;
-    const bool aligned = source->columns % (16 / anymps_dtype_bytes(desc->dtype)) == 0 &&
-                         amps_view_is_aligned(source) && amps_view_is_aligned(result);
+    const bool aligned =
+        source->columns % (16 / element) == 0 && amps_view_is_aligned(source) && amps_view_is_aligned(result);
     const float size = fabsf(p.scale);
     const bool short_rows = source->columns < QUICK_FROM, odd_scale = !(size > 1e-30f && size < 1e30f);
-    const int kernel = odd_scale && !short_rows
-                           ? amps_cuda_row_long(out->device, (size_t)p.all_rows, &shape)
-                           : amps_cuda_row_choice(out->device, anymps_dtype_bytes(desc->dtype), aligned, short_rows,
-                                                  source->columns, (size_t)p.all_rows, &shape);
-    return amps_cuda_launch(out, kernels[amps_cuda_float_index(desc->dtype)][kernel], &shape, &p);
+    if (aligned && !short_rows && !odd_scale && p.scale > 0.0f &&
+        amps_cuda_row_ring(out->device, source->columns * element, false, type == 0 ? 256 : 512, &p.ring, &shape)) {
+        ANYMPS_TRY(amps_cuda_fill(out, ring_kernels[type], (size_t)p.all_rows, &shape));
+        return amps_cuda_launch(out, ring_kernels[type], &shape, &p);
+    }
+    const int kernel = odd_scale && !short_rows ? amps_cuda_row_long(out->device, (size_t)p.all_rows, &shape)
+                                                : amps_cuda_row_choice(out->device, element, aligned, short_rows,
+                                                                       source->columns, (size_t)p.all_rows, &shape);
+    return amps_cuda_launch(out, kernels[type][kernel], &shape, &p);
 }
 
 static anymps_status prepare(amps_cuda_device *device, const void *desc, char *explain, size_t size)

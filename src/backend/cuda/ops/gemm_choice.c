@@ -33,7 +33,7 @@ static bool is_16_bit(amps_gemm_kind kind)
 
 /* What can run the product at all, asked once. */
 typedef struct offers {
-    bool skinny, tensor, parts, vendor, wgmma;
+    bool skinny, tensor, few, parts, vendor, wgmma;
     amps_gemm_choice by_groups; /* of wgmma */
 } offers;
 
@@ -44,6 +44,7 @@ static offers ask(amps_cuda_device *device, const amps_gemm *gemm)
     offers can = {.skinny = own && amps_gemm_skinny(device, gemm, 0, &launch),
                   .tensor = own && amps_gemm_tensor(device, gemm, 0, &launch),
                   .parts = own && amps_gemm_parts_can(device, gemm),
+                  .few = own && amps_gemm_few_can(device, gemm),
                   .vendor = gemm->algorithm != ANYMPS_ALGORITHM_OWN && amps_gemm_vendor_can(device, gemm, 0)};
     can.wgmma = own && amps_gemm_wgmma_usual(device, gemm, &can.by_groups);
     return can;
@@ -69,8 +70,7 @@ static amps_gemm_engine engine_for_one(const amps_gemm *gemm, const offers *can)
 }
 
 /* Multiplication by warpgroup against cuBLASLt's first algorithm, 16-bit types: ahead around 256 cubed, with 65 to 128 rows
-   and up to 8192 columns, with few rows and more columns that are dense, and level or ahead from 4096 cubed on; behind
-   between. int8: ahead up to 2048 cubed. */
+   and up to 8192 columns, and level or ahead from 4096 cubed on; behind between. int8: ahead up to 2048 cubed. */
 static bool groups_win(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
@@ -78,9 +78,8 @@ static bool groups_win(const amps_gemm *gemm)
     if (!is_16_bit(gemm->kind)) {
         return size_of(gemm) < cube(2048);
     }
-    const bool dense_columns = p->rows == few && p->right_column == 1 && p->right_row != 1;
-    return size_of(gemm) <= cube(320) || (few <= 16 && many > 8192 && dense_columns) ||
-           (few > 64 && few <= 128 && many <= 8192 && p->interior >= 2048) || (few >= 4096 && p->interior >= 4096);
+    return size_of(gemm) <= cube(320) || (few > 64 && few <= 128 && many <= 8192 && p->interior >= 2048) ||
+           (few >= 4096 && p->interior >= 4096);
 }
 
 static amps_gemm_engine engine_for(const amps_gemm *gemm, const offers *can)
@@ -91,6 +90,9 @@ static amps_gemm_engine engine_for(const amps_gemm *gemm, const offers *can)
     }
     if (can->skinny && gemm->kind == AMPS_GEMM_F32_F32) {
         return AMPS_ENGINE_SKINNY;
+    }
+    if (can->few) {
+        return AMPS_ENGINE_FEW;
     }
     if (can->parts) {
         return AMPS_ENGINE_PARTS;
@@ -133,6 +135,7 @@ bool amps_choice_can(amps_cuda_device *device, const amps_gemm *gemm, const amps
     case AMPS_ENGINE_PARTS: return amps_gemm_parts_can(device, gemm);
     case AMPS_ENGINE_VENDOR: return amps_gemm_vendor_can(device, gemm, choice->variant);
     case AMPS_ENGINE_WGMMA: return amps_gemm_wgmma_can(device, gemm, choice);
+    case AMPS_ENGINE_FEW: return amps_gemm_few_can(device, gemm);
     default: return choice->engine == AMPS_ENGINE_ANY;
     }
 }
@@ -191,6 +194,9 @@ size_t amps_choice_list(amps_cuda_device *device, const amps_gemm *gemm, amps_ge
             add(list, room, &count, AMPS_ENGINE_TENSOR, variant);
         }
     }
+    if (amps_gemm_few_can(device, gemm)) {
+        add(list, room, &count, AMPS_ENGINE_FEW, 0);
+    }
     if (amps_gemm_parts_can(device, gemm)) {
         add(list, room, &count, AMPS_ENGINE_PARTS, 0);
     }
@@ -205,8 +211,8 @@ size_t amps_choice_list(amps_cuda_device *device, const amps_gemm *gemm, amps_ge
 void amps_choice_name(const amps_gemm_choice *choice, char *text, size_t size)
 {
     static const char *const names[AMPS_ENGINES] = {
-        "nothing to do", "own skinny", "own mma",     "own split_gemm (bf16 parts, f32 bound)",
-        "cuBLASLt",      "",           "own gemm_any"};
+        "nothing to do", "own skinny", "own mma",      "own split_gemm (bf16 parts, f32 bound)",
+        "cuBLASLt",      "",           "own gemm_any", "own gemm_few (TF32 parts, f32 bound)"};
     if (choice->engine == AMPS_ENGINE_WGMMA) {
         char name[96];
         amps_gemm_wgmma_name(choice, name, sizeof name);

@@ -16,6 +16,7 @@ typedef enum amps_gemm_engine {
     AMPS_ENGINE_VENDOR, /* cuBLASLt; variant: which of its algorithms */
     AMPS_ENGINE_WGMMA,  /* multiplication by warpgroup; variant: row of gemm_wgmma.c's table */
     AMPS_ENGINE_ANY,    /* ordinary units, every layout */
+    AMPS_ENGINE_FEW,    /* f32 in TF32 parts: few rows, small products */
     AMPS_ENGINES
 } amps_gemm_engine;
 
@@ -38,6 +39,10 @@ typedef struct amps_gemm_launch {
 /* Up to 16 rows (or columns) and a large matrix: read once, at memory speed. */
 bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, unsigned clusters,
                       amps_gemm_launch *launch);
+
+/* f32 with up to 64 rows, and small products: cut into parts on the tensor cores, the interior shared by a cluster. */
+bool amps_gemm_few_can(const amps_cuda_device *device, const amps_gemm *gemm);
+anymps_status amps_gemm_few_emit(amps_cuda_emitter *out, const amps_gemm *gemm);
 
 /* f16 and bf16 of every aligned layout, on the tensor cores. */
 bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, unsigned variant,
