@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_14x32__avx512.c: the f32 matmul microkernels of AVX-512. Called by gemm.c through gemm_ukr.h;
- * the arithmetic is in f32_gemm_strip.h and f32_gemm_other.h.
+ * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h and f32_gemm_other.h.
  *
- * Register budget of the full tile, 32 registers: 14 * 2 sums, 2 of B, 1 splat of A, 1 spare. Tiles of three
- * and four vectors keep as many sums with fewer rows: they serve low matrices.
- * Longer than the house limit as a table: each case is one tile with constant sizes.
+ * Register budget, 32 registers: a tile of 14 × 2 vectors has 28 sums, 2 of B, 1 splat of A, 1 spare; one of 7 × 4, the
+ * usual one, 28 sums and 4 of B, its splats come from memory. Tiles of five to eight vectors serve a few rows.
  */
 #include "vec_avx512.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_4x8__baseline.c: the f32 matmul microkernels of any machine. Called by gemm.c through gemm_ukr.h;
- * the arithmetic is in f32_gemm_strip.h and f32_gemm_other.h.
+ * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h and f32_gemm_other.h.
  *
  * Register budget of the full tile, 16 registers of SSE2: 4 * 2 sums, 2 of B, 1 splat of A, 2 of products.
- * Longer than the house limit as a table: each case is one tile with constant sizes.
  */
 #include "vec_baseline.h"
 

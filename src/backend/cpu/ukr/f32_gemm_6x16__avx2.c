@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_6x16__avx2.c: the f32 matmul microkernels of AVX2 with FMA. Called by gemm.c through gemm_ukr.h;
- * the arithmetic is in f32_gemm_strip.h and f32_gemm_other.h.
+ * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h and f32_gemm_other.h.
  *
  * Register budget of the full tile, 16 registers: 6 * 2 sums, 2 of B, 1 splat of A, 1 spare. Tiles of three
  * vectors keep the same 12 sums with 4 rows: they serve low matrices.
- * Longer than the house limit as a table: each case is one tile with constant sizes.
  */
 #include "vec_avx2.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_8x12__neon.c: the f32 matmul microkernels of arm64. Called by gemm.c through gemm_ukr.h;
- * the arithmetic is in f32_gemm_strip.h and f32_gemm_other.h.
+ * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h and f32_gemm_other.h.
  *
  * Register budget of the full tile, 32 registers: 8 * 3 sums, 3 of B, 1 splat of A, 4 spare.
- * Longer than the house limit as a table: each case is one tile with constant sizes.
  */
 #include "vec_neon.h"
 
