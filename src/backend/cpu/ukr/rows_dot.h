@@ -9,13 +9,13 @@
 #ifndef AMPS_ROWS_DOT_H
 #define AMPS_ROWS_DOT_H
 
-enum { DOT16_LINES = 4, DOT16_ROWS = 4, ROW16_STEP = 8 };
+enum { DOT16_LINES = 4, DOT16_MANY = 8, DOT16_ROWS = 4, ROW16_STEP = 8 };
 
 /* Lane l of a sum takes the k with k mod VW = l, whatever the block. */
 V_INLINE void dot16_block(const amps_dot16 *d, const float *a, const unsigned char *b, float *c, amps_row_type type,
                           size_t rows, size_t lines)
 {
-    VF sums[DOT16_ROWS * DOT16_LINES];
+    VF sums[DOT16_ROWS * DOT16_LINES]; /* or 2 * DOT16_MANY */
     const amps_dot16 own = *d;
 #pragma GCC unroll 16
     for (size_t i = 0; i < rows * lines; i++) {
@@ -23,14 +23,14 @@ V_INLINE void dot16_block(const amps_dot16 *d, const float *a, const unsigned ch
     }
     for (size_t k = 0; k < own.interior; k += VW) {
         const size_t count = own.interior - k < VW ? own.interior - k : VW;
-        VF y[DOT16_LINES];
+        VF y[DOT16_MANY];
         if (count < VW) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (size_t j = 0; j < lines; j++) {
                 y[j] = e_load(b + j * own.b_line_bytes, k, count, type, 0.0f);
             }
         } else {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (size_t j = 0; j < lines; j++) {
                 y[j] = e_load(b + j * own.b_line_bytes, k, VW, type, 0.0f);
             }
@@ -39,7 +39,7 @@ V_INLINE void dot16_block(const amps_dot16 *d, const float *a, const unsigned ch
         for (size_t i = 0; i < rows; i++) {
             const float *const at = a + i * own.a_row + k;
             const VF x = count < VW ? v_load_part(at, count, 0.0f) : v_load(at);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (size_t j = 0; j < lines; j++) {
                 sums[i * lines + j] = v_fma(x, y[j], sums[i * lines + j]);
             }
@@ -47,7 +47,7 @@ V_INLINE void dot16_block(const amps_dot16 *d, const float *a, const unsigned ch
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < rows; i++) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (size_t j = 0; j < lines; j++) {
             c[i * own.c_row + j * own.c_line] = v_fold_add(sums[i * lines + j]);
         }
@@ -75,6 +75,10 @@ V_INLINE void dot16_typed(const amps_dot16 *d, amps_row_type type)
     const unsigned char *b = d->b;
     float *c = d->c;
     size_t left = d->lines;
+    for (; d->rows == 1 && left >= DOT16_MANY;
+         left -= DOT16_MANY, b += DOT16_MANY * d->b_line_bytes, c += DOT16_MANY * d->c_line) {
+        dot16_block(d, d->a, b, c, type, 1, DOT16_MANY);
+    }
     for (; left >= DOT16_LINES; left -= DOT16_LINES, b += DOT16_LINES * d->b_line_bytes, c += DOT16_LINES * d->c_line) {
         dot16_lines(d, b, c, type, DOT16_LINES);
     }
