@@ -367,7 +367,7 @@ static void multiply_outer(const plan *p, size_t matrix, size_t first, size_t ro
                              .alpha = of->alpha,
                              .beta = of->beta};
     put_panel_rows(&strip, p);
-    const size_t step = direct ? of->outputs : OUTPUT_BLOCK;
+    const size_t step = direct ? of->outputs : OUTPUT_BLOCK / p->outer_width * p->outer_width;
     for (size_t j = 0; j < of->outputs; j += step) {
         strip.columns = amps_min(step, of->outputs - j);
         put_b(p, matrix, j, &strip);
