@@ -156,10 +156,9 @@ bool job_measure(const job *j, const job_names *names, job_sizes *sizes)
     return true;
 }
 
-anymps_matrix_desc job_result_desc(job_operator op, const job_sizes *sizes, anymps_dtype dtype)
+anymps_matrix_desc job_result_desc(const job_sizes *sizes, anymps_dtype dtype)
 {
     anymps_matrix_desc desc = anymps_matrix_desc_make(sizes->m, sizes->n, dtype);
-    (void)op;
     desc.matrices = sizes->batch;
     return desc;
 }

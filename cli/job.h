@@ -85,7 +85,7 @@ typedef struct job_names {
 bool job_measure(const job *j, const job_names *names, job_sizes *sizes);
 
 /* A descriptor of the result's shape for these sizes. */
-anymps_matrix_desc job_result_desc(job_operator op, const job_sizes *sizes, anymps_dtype dtype);
+anymps_matrix_desc job_result_desc(const job_sizes *sizes, anymps_dtype dtype);
 
 anymps_dtype job_slot_dtype(const job *j, size_t slot);
 size_t job_result_slot(const job *j);

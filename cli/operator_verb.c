@@ -142,7 +142,7 @@ static bool make_result(const operator_request *r, job *j, job_sizes *sizes)
         return true;
     }
     anymps_dtype dtype = r->dtype != ANYMPS_DTYPE_INVALID ? r->dtype : default_result_dtype(j);
-    anymps_matrix_desc desc = job_result_desc(j->op, sizes, dtype);
+    anymps_matrix_desc desc = job_result_desc(sizes, dtype);
     if (anymps_matrix_create_on(j->device, &desc, &j->slot[slot].matrix) != ANYMPS_OK) {
         cli_library_error(job_operator_info(j->op)->name);
         return false;
