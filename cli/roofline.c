@@ -43,12 +43,12 @@ typedef struct axes {
 
 static double x_of(const axes *a, double intensity)
 {
-    return LEFT + (log10(intensity) - a->x_low) / (a->x_high - a->x_low) * PLOT_WIDTH;
+    return (double)LEFT + (log10(intensity) - a->x_low) / (a->x_high - a->x_low) * (double)PLOT_WIDTH;
 }
 
 static double y_of(const axes *a, double gflops)
 {
-    return TOP + PLOT_HEIGHT - (log10(gflops) - a->y_low) / (a->y_high - a->y_low) * PLOT_HEIGHT;
+    return (double)(TOP + PLOT_HEIGHT) - (log10(gflops) - a->y_low) / (a->y_high - a->y_low) * (double)PLOT_HEIGHT;
 }
 
 static axes choose_axes(const roofline *chart)
@@ -98,7 +98,8 @@ static void put_grid(FILE *f, const axes *a)
         snprintf(text, sizeof text, "%g", pow(10, y));
         put_text(f, LEFT - 8, at + 4, "text-anchor=\"end\"", text);
     }
-    put_text(f, LEFT + PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 40, "text-anchor=\"middle\"", "operations per byte");
+    put_text(f, (double)LEFT + (double)PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 40, "text-anchor=\"middle\"",
+             "operations per byte");
     put_text(f, LEFT - 45, TOP - 14, "", "GFLOP/s");
 }
 
@@ -143,8 +144,8 @@ typedef struct numbers {
 static double free_height(numbers *n, double x, double y)
 {
     for (size_t i = 0; i < n->count; i++) {
-        if (fabs(n->x[i] - x) < 16 && fabs(n->y[i] - y) < NUMBER_STEP) {
-            y = n->y[i] - NUMBER_STEP;
+        if (fabs(n->x[i] - x) < 16 && fabs(n->y[i] - y) < (double)NUMBER_STEP) {
+            y = n->y[i] - (double)NUMBER_STEP;
             i = (size_t)-1; /* look again from the first */
         }
     }
@@ -172,7 +173,7 @@ static void put_number(FILE *f, const roofline_point *p, const axes *a, numbers 
 {
     double x = x_of(a, p->intensity) + 8;
     double y = free_height(n, x, y_of(a, p->gflops) - 6);
-    double line = TOP + 20 + (double)n->count * LINE;
+    double line = TOP + 20 + (double)(n->count * LINE);
     char text[64];
     snprintf(text, sizeof text, "%zu", n->count);
     put_text(f, x, y, "font-size=\"11\" stroke=\"#ffffff\" stroke-width=\"3\"", text);
@@ -203,7 +204,7 @@ static void put_chart(FILE *f, const roofline *chart)
     for (size_t i = 0; i < chart->point_count; i++) {
         listed += chart->points[i].series == 0;
     }
-    double list_end = TOP + 40 + (double)listed * LINE, plot_end = TOP + PLOT_HEIGHT + 90;
+    double list_end = TOP + 40 + (double)(listed * LINE), plot_end = TOP + PLOT_HEIGHT + 90;
     double height = fmax(list_end, plot_end);
     fprintf(f,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "

@@ -56,7 +56,7 @@ static void probe_gelu(void)
     float *const x = amps_send_contents(buffers[0]);
     const float *const y = amps_send_contents(buffers[1]);
     for (size_t i = 0; i < COUNT; i++) {
-        x[i] = (float)i * (12.0f / COUNT) - 6.0f;
+        x[i] = (float)i * (12.0f / (float)COUNT) - 6.0f;
     }
     const amps_id in = mac_new_matrix(buffers[0], 1, COUNT, 1), out = mac_new_matrix(buffers[1], 1, COUNT, 1);
     const amps_id kernel = amps_send_neuron_init(amps_send_alloc(amps_class_named("MPSMatrixNeuron")), mac_device);

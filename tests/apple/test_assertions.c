@@ -44,6 +44,10 @@ static anymps_status matrix_bytes_small(world *w)
 {
     return make_matrix(w, 0, 4, 64, 2, 192, ANYMPS_DTYPE_F32);
 }
+static anymps_status matrix_bytes_uneven(world *w)
+{
+    return make_matrix(w, 0, 4, 64, 2, 260, ANYMPS_DTYPE_F32);
+}
 static anymps_status past_the_end(world *w)
 {
     return make_matrix(w, 4, SCENE_SIDE * 4, 64, 1, 0, ANYMPS_DTYPE_F32);
@@ -195,6 +199,7 @@ static const struct {
     {"rowBytes is a multiple of the element size", "MPSMatrix.h", row_bytes_odd},
     {"rowBytes holds a row", "MPSMatrix.h", row_bytes_small},
     {"matrixBytes holds a matrix", "MPSMatrix.h", matrix_bytes_small},
+    {"matrixBytes is a multiple of rowBytes", "MPSMatrix.h", matrix_bytes_uneven},
     {"vectorBytes holds a vector", "MPSMatrix.h", vector_bytes_small},
     {"the buffer holds the matrix", "MPSMatrix.h", past_the_end},
     {"offsets fall on elements", "MPSMatrix.h", offset_odd},

@@ -11,6 +11,9 @@ for operator in matmul matrix-vector fully-connected neuron softmax log_softmax 
     expect 0
     mentions out "$(echo $operator | tr - _)  "
 done
+run bench matmul --shape 17x19x23 --seconds 0.01 --tune --explain --device cpu
+expect 0
+mentions out "17x23 * 23x19 -> 17x19 f32" # a device without a choice runs as ever
 for type in f16 bf16 i8; do
     run bench matmul --shape 16 --dtype $type --seconds 0.01
     expect 0

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * threads.c: the promise that every object may be used from any thread: one kernel encoded by many threads,
- * queues of their own, several command buffers in flight, completion callbacks, waits from many threads, and
- * the one-call forms against one small kernel cache. For ThreadSanitizer as much as for its own checks.
+ * queues of their own, several command buffers in flight, completion callbacks and what is allowed inside them,
+ * waits from many threads, and the one-call forms against one small kernel cache. For ThreadSanitizer as much as for its own checks.
  *
  *     threads [--device cpu] [--isa avx2]
  */
@@ -250,6 +250,99 @@ static void test_order(shared *s)
     anymps_matrix_release(b);
 }
 
+/* ---- Inside a completion callback ---- */
+
+enum { COMMITS = 5 };
+
+typedef struct inside {
+    shared *s;
+    anymps_matrix *result;
+    atomic_size_t calls;
+    pthread_mutex_t lock;
+    pthread_cond_t ended; /* the last callback of a test has begun to return */
+    bool done;
+} inside;
+
+static void finish(inside *in)
+{
+    (void)pthread_mutex_lock(&in->lock);
+    in->done = true;
+    (void)pthread_cond_signal(&in->ended);
+    (void)pthread_mutex_unlock(&in->lock);
+}
+
+/* Commits itself again: the state is COMPLETED inside. */
+static void commit_again(void *context, anymps_command_buffer *commands, anymps_status status)
+{
+    inside *const in = context;
+    expect(status == ANYMPS_OK, "a commit from a callback ends well");
+    if (atomic_fetch_add(&in->calls, 1) + 1 < COMMITS) {
+        expect(anymps_command_buffer_commit(commands) == ANYMPS_OK, "commit inside a callback");
+    } else {
+        finish(in);
+    }
+}
+
+/* Waits for another queue (the one-call form has its own) and empties the command buffer. */
+static void call_and_reset(void *context, anymps_command_buffer *commands, anymps_status status)
+{
+    inside *const in = context;
+    expect(status == ANYMPS_OK, "the commit before it");
+    expect(anymps_matmul(NULL, in->s->left, in->s->right, in->result) == ANYMPS_OK, "a one-call form in a callback");
+    expect(anymps_command_buffer_reset(commands) == ANYMPS_OK, "reset inside a callback");
+    expect(anymps_command_buffer_on_completion(commands, NULL, NULL) == ANYMPS_OK, "no callback from now on");
+    finish(in);
+}
+
+/* Gives the last reference back. */
+static void release_inside(void *context, anymps_command_buffer *commands, anymps_status status)
+{
+    expect(status == ANYMPS_OK, "the commit before it");
+    anymps_command_buffer_release(commands);
+    finish(context);
+}
+
+/* Commits once with this callback and blocks until it has called finish. */
+static void commit_and_see(inside *in, anymps_command_buffer *commands, anymps_completion_callback callback)
+{
+    in->done = false;
+    expect(anymps_command_buffer_on_completion(commands, callback, in) == ANYMPS_OK, "on_completion");
+    expect(anymps_command_buffer_commit(commands) == ANYMPS_OK, "commit");
+    (void)pthread_mutex_lock(&in->lock);
+    while (!in->done) {
+        (void)pthread_cond_wait(&in->ended, &in->lock);
+    }
+    (void)pthread_mutex_unlock(&in->lock);
+}
+
+static void test_inside_callbacks(shared *s)
+{
+    inside in = {.s = s, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+    anymps_command_buffer *commands = NULL;
+    in.result = matrix(s->device, ROWS, COLUMNS, "in a callback");
+    expect(anymps_command_buffer_create(s->queue, &commands) == ANYMPS_OK, "command buffer");
+    expect(anymps_matmul_encode(s->matmul, commands, s->left, s->right, in.result, NULL) == ANYMPS_OK, "encode");
+    commit_and_see(&in, commands, commit_again);
+    expect(anymps_command_buffer_wait(commands) == ANYMPS_OK, "wait for the last of them");
+    expect(atomic_load(&in.calls) == COMMITS, "one callback a commit");
+    check_cells(s, in.result, "committed from callbacks");
+    clear(in.result);
+    commit_and_see(&in, commands, call_and_reset);
+    expect(anymps_command_buffer_wait(commands) != ANYMPS_INTERNAL, "waiting for what was reset");
+    expect(anymps_command_buffer_get_state(commands) == ANYMPS_COMMAND_BUFFER_RECORDING, "reset inside stays");
+    check_cells(s, in.result, "computed inside a callback");
+    clear(in.result);
+    expect(anymps_matmul_encode(s->matmul, commands, s->left, s->right, in.result, NULL) == ANYMPS_OK, "encode anew");
+    commit_and_see(&in, commands, release_inside);
+    check_cells(s, in.result, "its command buffer released in the callback");
+    /* The queue is in order: when an empty one has ended, the callback has returned and all is given back. */
+    expect(anymps_command_buffer_create(s->queue, &commands) == ANYMPS_OK &&
+               anymps_command_buffer_commit(commands) == ANYMPS_OK && anymps_command_buffer_wait(commands) == ANYMPS_OK,
+           "an empty command buffer behind it");
+    anymps_command_buffer_release(commands);
+    anymps_matrix_release(in.result);
+}
+
 static shared set_up(anymps_device *device)
 {
     shared s = {.device = device};
@@ -284,6 +377,7 @@ int main(int count, char **words)
         run_all(fly, &s);
         test_waiting(&s);
         test_order(&s);
+        test_inside_callbacks(&s);
         anymps_matrix_release(s.left);
         anymps_matrix_release(s.right);
         anymps_kernel_release(s.matmul);

@@ -31,6 +31,7 @@ typedef struct worker {
     struct amps_pool *pool;
     size_t thread;
     pthread_t id;
+    atomic_int cpu; /* where it was seen last, or -1 */
 } worker;
 
 struct amps_pool {
@@ -46,9 +47,63 @@ struct amps_pool {
     atomic_size_t sleepers;
     atomic_bool stop;
     atomic_bool caller_sleeps;
+#if defined(__linux__)
+    cpu_set_t allowed; /* to the thread that opened the pool; empty if unknown */
+#endif
     size_t threads; /* workers + 1 */
     worker workers[];
 };
+
+/*
+ * Linux may wake a worker on the very CPU of the caller, who does not sleep before all tasks are done, and leaves it
+ * waiting there for milliseconds though another CPU is idle. So a worker says where it is, and a caller that runs there
+ * sends it away.
+ */
+#if defined(__linux__)
+static void note_cpu(worker *self)
+{
+    atomic_store_explicit(&self->cpu, sched_getcpu(), memory_order_relaxed);
+}
+
+static void keep_apart(amps_pool *pool, size_t count)
+{
+    const int here = sched_getcpu();
+    for (size_t i = 0; i < count; i++) {
+        worker *const other = &pool->workers[i];
+        if (here < 0 || here >= CPU_SETSIZE || atomic_load_explicit(&other->cpu, memory_order_relaxed) != here) {
+            continue;
+        }
+        cpu_set_t rest = pool->allowed;
+        CPU_CLR((size_t)here, &rest);
+        if (CPU_COUNT(&rest) > 0 && pthread_setaffinity_np(other->id, sizeof rest, &rest) == 0) {
+            atomic_store_explicit(&other->cpu, -1, memory_order_relaxed);
+        }
+    }
+}
+
+static void note_allowed(amps_pool *pool)
+{
+    if (sched_getaffinity(0, sizeof pool->allowed, &pool->allowed) != 0) {
+        CPU_ZERO(&pool->allowed);
+    }
+}
+#else
+static void note_cpu(worker *self)
+{
+    (void)self;
+}
+
+static void keep_apart(amps_pool *pool, size_t count)
+{
+    (void)pool;
+    (void)count;
+}
+
+static void note_allowed(amps_pool *pool)
+{
+    (void)pool;
+}
+#endif
 
 static void take_tasks(amps_pool *pool, size_t thread)
 {
@@ -83,11 +138,13 @@ static bool invites(uint64_t gate, uint64_t seen)
 }
 
 /* Looks for a region for a while; the last gate seen. */
-static uint64_t spin(amps_pool *pool, uint64_t seen)
+static uint64_t spin(worker *self, uint64_t seen)
 {
+    amps_pool *const pool = self->pool;
     const uint64_t end = amps_now_ns() + SPIN_NS;
     uint64_t gate;
     do {
+        note_cpu(self);
         for (unsigned i = 0; i < SPINS_PER_CLOCK_READ; i++) {
             gate = atomic_load_explicit(&pool->gate, memory_order_relaxed);
             if (invites(gate, seen)) {
@@ -117,12 +174,12 @@ static uint64_t doze(amps_pool *pool, uint64_t seen)
 
 static void *work(void *context)
 {
-    const worker *const self = context;
+    worker *const self = context;
     amps_pool *const pool = self->pool;
     uint64_t seen = 0;
     (void)amps_fp_enter(); /* a new thread inherits its maker's mode */
     while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
-        uint64_t gate = spin(pool, seen);
+        uint64_t gate = spin(self, seen);
         if (!invites(gate, seen)) {
             gate = doze(pool, seen);
         }
@@ -186,6 +243,7 @@ void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *con
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     const uint64_t epoch = atomic_load_explicit(&pool->gate, memory_order_relaxed) / gate_epoch + 1;
     atomic_store(&pool->gate, epoch * gate_epoch);
+    keep_apart(pool, amps_min(pool->threads, tasks) - 1);
     const size_t asleep = atomic_load(&pool->sleepers);
     if (asleep > 0) {
         wake(pool, amps_min(asleep, tasks - 1));
@@ -257,10 +315,13 @@ anymps_status amps_pool_open(size_t threads, amps_pool **out)
     pthread_mutex_init(&pool->sleep, NULL);
     pthread_cond_init(&pool->opened, NULL);
     pthread_cond_init(&pool->left, NULL);
+    note_allowed(pool);
     pool->threads = 1;
     while (pool->threads < threads) {
         worker *const next = &pool->workers[pool->threads - 1];
-        *next = (worker){.pool = pool, .thread = pool->threads};
+        next->pool = pool;
+        next->thread = pool->threads;
+        atomic_init(&next->cpu, -1);
         const int refused = amps_thread_start(&next->id, work, next);
         if (refused != 0) {
             amps_log(ANYMPS_LOG_WARNING, "device_open: the system makes %zu of %zu threads (errno %d)", pool->threads,

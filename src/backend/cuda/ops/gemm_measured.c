@@ -48,6 +48,15 @@ static uint64_t add_to_hash(uint64_t hash, const void *bytes, size_t count)
 }
 #define HASH_START ((uint64_t)0xcbf29ce484222325u)
 
+static uint64_t add_number(uint64_t hash, uint64_t number)
+{
+    for (int shift = 0; shift < 64; shift += 8) {
+        const unsigned char byte = (unsigned char)(number >> shift);
+        hash = add_to_hash(hash, &byte, 1);
+    }
+    return hash;
+}
+
 static void fields_of(const amps_measured_entry *entry, int64_t fields[FIELDS])
 {
     const amps_gemm_choice *const c = &entry->choice;
@@ -178,9 +187,11 @@ static uint64_t signature_of(amps_cuda_device *device)
     int driver = 0;
     (void)amps_cu.DriverGetVersion(&driver);
     amps_cublaslt *const lt = amps_cublaslt_get(device);
-    const uint64_t numbers[] = {KERNELS_VERSION, (uint64_t)driver, lt == NULL ? 0 : amps_cublaslt_version(lt),
-                                (uint64_t)device->multiprocessors};
-    return add_to_hash(add_to_hash(HASH_START, properties->name, strlen(properties->name)), numbers, sizeof numbers);
+    uint64_t hash = add_to_hash(HASH_START, properties->name, strlen(properties->name));
+    hash = add_number(hash, KERNELS_VERSION);
+    hash = add_number(hash, (uint64_t)driver);
+    hash = add_number(hash, lt == NULL ? 0 : amps_cublaslt_version(lt));
+    return add_number(hash, (uint64_t)device->multiprocessors);
 }
 
 /* $XDG_CACHE_HOME/anymps or ~/.cache/anymps, and in it a file for each kind of GPU. */
