@@ -70,7 +70,7 @@ def rand(*shape, dtype):
 def rows_operators():
     for dtype in (F32, BF16):
         size = dtype.itemsize
-        for m, n in ((128, 1024), (4096, 4096), (16384, 8192), (16384, 1024), (8192, 32768), (1024, 131072)):
+        for m, n in ((128, 1024), (4096, 4096), (16384, 8192), (16384, 1024), (16384, 16384), (8192, 32768), (1024, 131072)):
             x, w = rand(m, n, dtype=dtype), rand(n, dtype=dtype)
             row(f"softmax {NAMES[dtype]} {m}x{n}", lambda: torch.softmax(x, -1), moved=2 * size * m * n)
             row(f"rms_norm {NAMES[dtype]} {m}x{n}", lambda: F.rms_norm(x, (n,), w, 1e-5), moved=2 * size * m * n)
@@ -80,9 +80,10 @@ def rows_operators():
 
 def products():
     for dtype in (F32, BF16):
-        for d, r in ((512, 8), (1024, 8), (2048, 8), (1024, 64)):
-            x, a, b = rand(64, d, dtype=dtype), rand(d, r, dtype=dtype), rand(r, d, dtype=dtype)
-            row(f"lora {NAMES[dtype]} 64x{d} r{r}", lambda: torch.mm(torch.mm(x, a), b).mul_(2.0))
+        for m, d, r in ((64, 512, 8), (64, 1024, 8), (64, 2048, 8), (64, 1024, 16), (64, 1024, 64), (64, 1024, 256), (64, 4096, 64),
+                        (512, 4096, 64), (4096, 4096, 64)):
+            x, a, b = rand(m, d, dtype=dtype), rand(d, r, dtype=dtype), rand(r, d, dtype=dtype)
+            row(f"lora {NAMES[dtype]} {m}x{d} r{r}", lambda: torch.mm(torch.mm(x, a), b).mul_(2.0))
         for n, k in ((4096, 4096), (14336, 4096), (4096, 14336)):
             x, w = rand(1, k, dtype=dtype), rand(n, k, dtype=dtype)
             out = torch.empty(1, n, device="cuda", dtype=dtype)

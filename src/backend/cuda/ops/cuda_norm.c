@@ -104,7 +104,7 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
 {
     (void)device;
     const anymps_norm_desc *const norm = desc;
-    (void)snprintf(explain, size, "own norm_%s, a row held in registers of a warp, block or cluster",
+    (void)snprintf(explain, size, "own norm_%s, a row held in registers or shared memory of a warp, block or cluster",
                    anymps_dtype_name(norm->dtype));
     return ANYMPS_OK;
 }

@@ -64,7 +64,8 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
 {
     (void)device;
     const anymps_softmax_desc *const softmax = desc;
-    (void)snprintf(explain, size, "own softmax_%s, a row held in registers of a warp, block or cluster",
+    (void)snprintf(explain, size,
+                   "own softmax_%s, a row held in registers or shared memory of a warp, block or cluster",
                    anymps_dtype_name(softmax->dtype));
     return ANYMPS_OK;
 }
