@@ -115,7 +115,7 @@ static void exponential_over_f32(void **state)
     const amps_row_ukr *found[MOST_TABLES];
     const size_t count = tables(found);
     double error[MOST_TABLES];
-    float at[MOST_TABLES];
+    float at[MOST_TABLES] = {0};
     worst(found, count, run_exp, exp, 0, error, at);
     for (size_t i = 0; i < count; i++) {
         print_message("exp %s: %.3f units in the last place at %a\n", found[i]->name, error[i], (double)at[i]);
@@ -183,7 +183,7 @@ static void neurons_over_f32(void **state)
     const size_t count = tables(found);
     for (size_t f = 0; f < sizeof neurons / sizeof neurons[0]; f++) {
         double error[MOST_TABLES];
-        float at[MOST_TABLES];
+        float at[MOST_TABLES] = {0};
         current = neurons[f].neuron;
         worst(found, count, run_neuron, neurons[f].exact, neurons[f].share, error, at);
         for (size_t i = 0; i < count; i++) {

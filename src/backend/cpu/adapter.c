@@ -304,7 +304,7 @@ static void multiply_inner(const plan *p, size_t matrix, const unsigned char *fr
                              .vectors = p->inner_vectors,
                              .alpha = 1.0f};
     put_panel_rows(&strip, p);
-    for (size_t k = 0; k < of->inputs; k += INPUT_BLOCK, strip.beta = 1.0f) {
+    for (size_t k = 0; k < of->inputs; k += INPUT_BLOCK) {
         strip.interior = amps_min(INPUT_BLOCK, of->inputs - k);
         for (size_t i = 0; p->copy_x && i < rows; i++) {
             widen(of, from + i * of->x.row_bytes + k * size, of->x.dtype, x + i * (INPUT_BLOCK + PAD), strip.interior);
@@ -312,6 +312,7 @@ static void multiply_inner(const plan *p, size_t matrix, const unsigned char *fr
         strip.a = p->copy_x ? x : (const float *)(const void *)(from + k * size);
         put_a(p, matrix, k, &strip);
         p->ukr->strip(&strip);
+        strip.beta = 1.0f;
     }
 }
 

@@ -53,7 +53,9 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512 x
     if (s->result == AMPS_LOW_SUMS) {
         _mm512_mask_storeu_ps(c, lanes, x);
     } else if (s->result == AMPS_LOW_F16) {
-        _mm256_mask_storeu_epi16(c, lanes, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        /* The masked form: GCC 12's plain one is, without optimization, a macro that -Wconversion objects to. */
+        const __m256i half = _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        _mm256_mask_storeu_epi16(c, lanes, half);
     } else {
         _mm256_mask_storeu_epi16(c, lanes, to_bf16(x));
     }
