@@ -172,7 +172,6 @@ void test_batches(const stage *s)
     anymps_matrix_release(results);
 }
 
-/* Views of one buffer: the result over the left, shifted by an element, interleaved with it, beside it. */
 /* Two buffers over the same memory hide an alias from whoever compares buffers. */
 void test_shared_memory(const stage *s)
 {
@@ -189,7 +188,10 @@ void test_shared_memory(const stage *s)
     }
     wrap.bytes = memory + 15;
     wrap.length_bytes = 16 * sizeof(float);
-    must(anymps_buffer_wrap(s->device, &wrap, &tail));
+    if (anymps_buffer_wrap(s->device, &wrap, &tail) == ANYMPS_UNSUPPORTED) {
+        anymps_buffer_release(whole);
+        return; /* nor is there one where the same page cannot be pinned twice */
+    }
     must(anymps_matrix_create(whole, 0, &desc, &left));
     must(anymps_matrix_create(tail, 0, &desc, &result));
     refused("one element shared by two buffers", anymps_matmul(NULL, left, left, result), ANYMPS_INVALID_ARGUMENT,
@@ -200,6 +202,7 @@ void test_shared_memory(const stage *s)
     anymps_buffer_release(tail);
 }
 
+/* Views of one buffer: the result over the left, shifted by an element, interleaved with it, beside it. */
 void test_aliasing(const stage *s)
 {
     anymps_matrix *left = NULL, *result = NULL, *beside = NULL;

@@ -75,15 +75,14 @@ static size_t rounded(size_t bytes)
     return (bytes + 255) / 256 * 256;
 }
 
-static size_t scratch(amps_cuda_device *device, const amps_record *record)
+/* What the operator keeps itself: source*weights, then source*down. The engine of a product has its scratch behind. */
+static size_t own_bytes(const amps_cuda_device *device, const amps_record *record, const sizes *size)
 {
-    const sizes size = sizes_of(record);
-    return rounded(addend_bytes(record, &size)) + rounded(product_bytes(device, record, &size));
+    return rounded(addend_bytes(record, size)) + rounded(product_bytes(device, record, size));
 }
 
-/* source times a matrix into tight f32 scratch. */
-static anymps_status emit_product(amps_cuda_emitter *out, const amps_record *record, const amps_view *right,
-                                  bool transpose, size_t columns, uint64_t to)
+/* source times a matrix into tight f32 scratch at `to`. */
+static amps_gemm product_of(const amps_record *record, size_t operand, bool transpose, size_t columns, uint64_t to)
 {
     const anymps_lora_desc *const desc = record->desc;
     const sizes size = sizes_of(record);
@@ -91,7 +90,7 @@ static anymps_status emit_product(amps_cuda_emitter *out, const amps_record *rec
                       .options = desc->options,
                       .algorithm = ANYMPS_ALGORITHM_OWN};
     amps_gemm_set_left(&gemm, &record->operands[SOURCE], false);
-    amps_gemm_set_right(&gemm, right, transpose);
+    amps_gemm_set_right(&gemm, &record->operands[operand], transpose);
     gemm.params.result = to;
     gemm.params.result_row = (int64_t)columns;
     gemm.params.result_column = 1;
@@ -101,7 +100,43 @@ static anymps_status emit_product(amps_cuda_emitter *out, const amps_record *rec
     gemm.params.interior = (int64_t)size.inputs;
     gemm.params.batch = (int64_t)record->batch;
     gemm.params.alpha = 1.0f;
-    return amps_cuda_gemm_emit(out, &gemm);
+    return gemm;
+}
+
+static amps_gemm by_weights(const amps_record *record, const sizes *size, uint64_t to)
+{
+    return product_of(record, WEIGHTS, ((const anymps_lora_desc *)record->desc)->transpose_weights, size->outputs, to);
+}
+
+static amps_gemm by_down(const amps_record *record, const sizes *size, uint64_t to)
+{
+    return product_of(record, DOWN, ((const anymps_lora_desc *)record->desc)->transpose_down, size->rank, to);
+}
+
+/* The products' results are as aligned as address 0. */
+static size_t scratch(amps_cuda_device *device, const amps_record *record)
+{
+    const sizes size = sizes_of(record);
+    size_t engine = 0;
+    if (addend_bytes(record, &size) > 0) {
+        const amps_gemm gemm = by_weights(record, &size, 0);
+        engine = amps_cuda_gemm_scratch(device, &gemm);
+    }
+    if (product_bytes(device, record, &size) > 0) {
+        const amps_gemm gemm = by_down(record, &size, 0);
+        engine = amps_max(engine, amps_cuda_gemm_scratch(device, &gemm));
+    }
+    return own_bytes(device, record, &size) + engine;
+}
+
+static anymps_status emit_product(amps_cuda_emitter *out, const amps_gemm *gemm, size_t own)
+{
+    out->scratch += own;
+    out->scratch_bytes -= own;
+    const anymps_status status = amps_cuda_gemm_emit(out, gemm);
+    out->scratch -= own;
+    out->scratch_bytes += own;
+    return status;
 }
 
 /* Enough blocks to fill the device, each with whole columns of threads. */
@@ -261,19 +296,21 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     if (size.rows == 0 || size.outputs == 0) {
         return ANYMPS_OK;
     }
+    const size_t own = own_bytes(out->device, record, &size);
     amps_lora_params p = params_of(record, &size);
     p.settled = settled_of(out, record);
     if (record->operands[WEIGHTS].memory != NULL) {
         p.addend = (uint64_t)out->scratch;
-        ANYMPS_TRY(
-            emit_product(out, record, &record->operands[WEIGHTS], desc->transpose_weights, size.outputs, p.addend));
+        const amps_gemm gemm = by_weights(record, &size, p.addend);
+        ANYMPS_TRY(emit_product(out, &gemm, own));
     }
     if (on_tensor_cores(out->device, record, &size)) {
         return emit_mma(out, &p, amps_cuda_float_index(desc->dtype));
     }
     if (product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));
-        ANYMPS_TRY(emit_product(out, record, &record->operands[DOWN], desc->transpose_down, size.rank, p.product));
+        const amps_gemm gemm = by_down(record, &size, p.product);
+        ANYMPS_TRY(emit_product(out, &gemm, own));
     }
     if (p.product == 0 && size.rank <= CLUSTER_RANKS && out->device->has_sm90a) {
         return emit_cluster(out, &p, amps_cuda_float_index(desc->dtype));
