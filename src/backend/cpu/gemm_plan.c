@@ -324,17 +324,16 @@ static bool size_scratch(amps_gemm_job *job)
 
 bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
 {
-    job->args = *args;
-    job->ukr = amps_gemm_choose(args->device);
-    job->alpha = (float)args->alpha;
-    job->beta = (float)args->beta;
-    job->thread_bytes = 0;
-    job->keep_b = false;
-    job->kept_b = NULL;
-    job->kept_columns = 0;
-    job->vectors = 1;
-    job->f32 =
+    const bool f32 =
         args->a_dtype == ANYMPS_DTYPE_F32 && args->b_dtype == ANYMPS_DTYPE_F32 && args->c_dtype == ANYMPS_DTYPE_F32;
+    *job = (amps_gemm_job){
+        .args = *args,
+        .ukr = amps_gemm_choose(args->device),
+        .alpha = (float)args->alpha,
+        .beta = (float)args->beta,
+        .vectors = 1,
+        .f32 = f32,
+    };
     resolve_strides(job);
     job->way = choose_way(job);
     if (job->way == AMPS_GEMM_PLAIN) {
