@@ -51,7 +51,6 @@ int main(int count, char **words)
     anymps_command_buffer *commands = NULL;
     const char *asked = argument(count, words, "commits");
     const size_t commits = asked != NULL ? strtoull(asked, NULL, 10) : 20000;
-    const char *slack = argument(count, words, "slack");
     if (!fake_client_open(&fake)) {
         return 1;
     }
@@ -87,6 +86,7 @@ int main(int count, char **words)
         good = false;
     }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const char *slack = argument(count, words, "slack");
     if (grown > (slack != NULL ? strtoull(slack, NULL, 10) : 512)) {
         printf("FAIL: resident memory grows\n");
         good = false;
