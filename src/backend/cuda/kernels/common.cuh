@@ -17,6 +17,12 @@ namespace amps {
 using f16 = __half;
 using bf16 = __nv_bfloat16;
 
+/* What instructions take that name shared memory by number. */
+__device__ inline unsigned shared_address(const void *at)
+{
+    return (unsigned)__cvta_generic_to_shared(at);
+}
+
 __device__ inline float to_f32(float x) { return x; }
 __device__ inline float to_f32(f16 x) { return __half2float(x); }
 __device__ inline float to_f32(bf16 x) { return __bfloat162float(x); }

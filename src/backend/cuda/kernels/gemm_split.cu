@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gemm_split.cu: matmul of f32 on the tensor cores within the error bound of f32 (sm_90a). Launched by
- * ops/gemm_split.c.
+ * ops/gemm_parts.c.
  *
  * Each f32 x is cut into three bf16 parts, x = x0 + x1 + x2 to 24 bits. Of the nine products of parts six matter; the
  * other three lie below 2^-24. The tensor core's own long sums truncate, so after every 256 of the interior the partial
@@ -15,6 +15,7 @@
  * A block makes 128 × 128 of the result: two warpgroups of 64 × 128 multiply, one thread of a third loads, 64 of the
  * interior and all six parts at a time, by the bulk tensor copy engine.
  */
+#include "barriers.cuh"
 #include "gemm_end.cuh"
 
 #include <cuda.h>
@@ -91,33 +92,6 @@ extern "C" __global__ void __launch_bounds__(256) split_parts(const __grid_const
 
 enum { TILE = 128, DEPTH = 64, STAGES = 2, PROMOTE = 4 /* stages of 64: 256 of the interior */ };
 enum { PART_BYTES = TILE * DEPTH * 2, OPERAND_BYTES = 3 * PART_BYTES, STAGE_BYTES = 2 * OPERAND_BYTES };
-
-__device__ inline unsigned shared_address(const void *at)
-{
-    return (unsigned)__cvta_generic_to_shared(at);
-}
-
-__device__ inline void barrier_init(unsigned barrier, unsigned count)
-{
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
-}
-
-__device__ inline void barrier_wait(unsigned barrier, unsigned phase)
-{
-    asm volatile("{\n.reg .pred p;\nagain:\n"
-                 "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
-                 "@p bra done;\nbra again;\ndone:\n}" ::"r"(barrier), "r"(phase) : "memory");
-}
-
-__device__ inline void barrier_arrive(unsigned barrier)
-{
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ inline void barrier_expect(unsigned barrier, unsigned bytes)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
 
 /* All three parts of 128 rows and 64 of the interior, swizzled in 128-byte rows. */
 __device__ inline void load_parts(unsigned to, const CUtensorMap *map, int k, int row, unsigned barrier)

@@ -15,11 +15,6 @@ namespace amps {
 
 enum { MMA_ROWS = 16, MMA_THREADS = 256 };
 
-__device__ inline unsigned shared_address(const void *at)
-{
-    return (unsigned)__cvta_generic_to_shared(at);
-}
-
 /* `rows` × `columns` elements, dense along the columns, into rows of `pitch`; zeros up to `all_rows` × `all_columns`. */
 template <typename T>
 __device__ inline void stage(T *to, int pitch, const T *from, int64_t step, int rows, int columns, int all_rows, int all_columns,

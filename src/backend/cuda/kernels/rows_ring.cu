@@ -16,11 +16,6 @@ using namespace amps;
 /* The host counts with these: cuda_ops.c. */
 enum { CHUNK_BYTES = 16 << 10, MOST_CHUNKS = 16, FEEDER = 32, MOST_BLOCKS = 16, MOST_WARPS = 16 };
 
-__device__ inline unsigned shared_address(const void *at)
-{
-    return (unsigned)__cvta_generic_to_shared(at);
-}
-
 __device__ inline void barrier_init(uint64_t *barrier, unsigned count)
 {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wgmma.cuh: Hopper's parts for the matmul kernels that multiply by warpgroup (sm_90a): barriers in shared memory, the
- * bulk tensor copy engine, the descriptors of operands in shared memory and the instruction itself.
+ * wgmma.cuh: Hopper's parts for the matmul kernels that multiply by warpgroup (sm_90a): the bulk tensor
+ * copy engine, the descriptors of operands in shared memory and the instruction itself.
  * Included by gemm_large.cuh and gemm_tile.cuh; knows no operator.
  *
  * An operand of a stage has 128 bytes of the interior (64 elements of 16 bits, 128 of 8), swizzled by 128 bytes:
@@ -10,6 +10,7 @@
  *     dense along the rows         [rows/64][64 deep][128 bytes]   16-bit types only; a piece has 8192 bytes
  */
 #pragma once
+#include "barriers.cuh"
 #include "gemm_end.cuh"
 
 #include <cuda.h>
@@ -20,34 +21,7 @@ namespace amps {
 
 enum { STAGE_DEPTH_BYTES = 128, PIECE_BYTES = 64 * STAGE_DEPTH_BYTES, STEPS_PER_STAGE = 4 };
 
-__device__ inline unsigned shared_address(const void *at)
-{
-    return (unsigned)__cvta_generic_to_shared(at);
-}
-
-/* ---- Barriers --------------------------------------------------------------------------------- */
-
-__device__ inline void barrier_init(unsigned barrier, unsigned count)
-{
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
-}
-
-__device__ inline void barrier_wait(unsigned barrier, unsigned phase)
-{
-    asm volatile("{\n.reg .pred p;\nagain:\n"
-                 "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
-                 "@p bra done;\nbra again;\ndone:\n}" ::"r"(barrier), "r"(phase) : "memory");
-}
-
-__device__ inline void barrier_arrive(unsigned barrier)
-{
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ inline void barrier_expect(unsigned barrier, unsigned bytes)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
+/* ---- Clusters --------------------------------------------------------------------------------- */
 
 __device__ inline void cluster_sync()
 {
