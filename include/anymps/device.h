@@ -4,7 +4,7 @@
  *
  * A device is one processor that runs matrix kernels: an Apple GPU through Metal Performance Shaders,
  * an NVIDIA GPU through CUDA, or the CPU, which is always there. An id names a device: the backend,
- * then its index: "metal:0", "cuda:1", "cpu". Nothing falls back silently to another device.
+ * then its index: "metal:0", "cuda:1", "cpu" (also "cpu:0"). Nothing falls back silently to another device.
  */
 #ifndef ANYMPS_DEVICE_H
 #define ANYMPS_DEVICE_H

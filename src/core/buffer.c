@@ -67,8 +67,6 @@ anymps_status anymps_buffer_create_with_bytes(anymps_device *device, const void 
 
 static anymps_status check_wrap(const anymps_wrap_desc *desc, const char *name)
 {
-    ANYMPS_FAIL_IF(desc == NULL || desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "%s: desc is NULL or its struct_size is 0", name);
     ANYMPS_FAIL_IF(desc->bytes == NULL, ANYMPS_INVALID_ARGUMENT, "%s: bytes is NULL", name);
     ANYMPS_FAIL_IF(desc->length_bytes == 0, ANYMPS_INVALID_ARGUMENT, "%s: length is 0 bytes, must be at least 1", name);
     return ANYMPS_OK;
@@ -97,9 +95,9 @@ static anymps_status wrap(anymps_device *device, const anymps_wrap_desc *given, 
                           anymps_buffer **buffer)
 {
     ANYMPS_TRY(check_device(device, buffer, name));
-    ANYMPS_TRY(check_wrap(given, name));
     anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;
-    memcpy(&desc, given, amps_min(given->struct_size, sizeof desc));
+    ANYMPS_TRY(amps_struct_read(name, given, &desc, sizeof desc));
+    ANYMPS_TRY(check_wrap(&desc, name));
     const size_t most = device->impl->properties.max_buffer_bytes;
     ANYMPS_FAIL_IF(desc.length_bytes > most, ANYMPS_INVALID_ARGUMENT, "%s: length is %zu bytes, this device allows %zu",
                    name, desc.length_bytes, most);

@@ -483,15 +483,13 @@ anymps_status anymps_command_buffer_enable_timings(anymps_command_buffer *comman
 anymps_status anymps_command_buffer_get_timings(const anymps_command_buffer *command_buffer, anymps_timings *timings)
 {
     ANYMPS_TRY(check(command_buffer, "command_buffer_get_timings"));
-    ANYMPS_FAIL_IF(timings == NULL || timings->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "command_buffer_get_timings: timings is NULL or its struct_size is 0");
+    ANYMPS_TRY(amps_struct_check("command_buffer_get_timings", timings, sizeof *timings));
     (void)pthread_mutex_lock(lock_of(command_buffer));
     const bool measured = command_buffer->measured;
-    anymps_timings times = command_buffer->times;
+    const anymps_timings times = command_buffer->times;
     (void)pthread_mutex_unlock(lock_of(command_buffer));
     ANYMPS_FAIL_IF(!measured, ANYMPS_INVALID_STATE, "command_buffer_get_timings: no commit has ended with timings on");
-    times.struct_size = amps_min(timings->struct_size, sizeof times);
-    memcpy(timings, &times, times.struct_size);
+    amps_struct_write(timings, &times, sizeof times);
     return ANYMPS_OK;
 }
 

@@ -17,6 +17,7 @@
 #include "base/checked.h"
 #include "base/ref.h"
 #include "base/status.h"
+#include "base/versioned.h"
 #include "contract/backend.h"
 
 #include <pthread.h>

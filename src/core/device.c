@@ -8,25 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Copies as much as the caller's struct can hold; a size of 0 was refused before. */
-static void copy_properties(anymps_device_properties *to, const anymps_device_properties *from)
-{
-    const size_t size = amps_min(to->struct_size, sizeof *from);
-    memcpy(to, from, size);
-    to->struct_size = size;
-}
-
 anymps_status anymps_device_describe(size_t index, anymps_device_properties *properties)
 {
-    ANYMPS_FAIL_IF(properties == NULL || properties->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "device_describe: properties is NULL or its struct_size is 0");
+    ANYMPS_TRY(amps_struct_check("device_describe", properties, sizeof *properties));
     const amps_backend *backend;
     size_t own;
     ANYMPS_FAIL_IF(!amps_registry_find(index, &backend, &own), ANYMPS_INVALID_ARGUMENT,
                    "device_describe: index %zu, but there are %zu devices", index, anymps_device_count());
     anymps_device_properties found = ANYMPS_DEVICE_PROPERTIES_INIT;
     (void)backend->describe(own, &found);
-    copy_properties(properties, &found);
+    amps_struct_write(properties, &found, sizeof found);
     return ANYMPS_OK;
 }
 
@@ -45,10 +36,12 @@ static void list_devices(char *text, size_t size)
     }
 }
 
-/* Is `id` this device: its id, its backend's name alone (then the first of it), or its product name? */
+/* Is `id` this device: its id, its backend's name and index, that name alone (then the first), or its product name? */
 static bool names(const char *id, const anymps_device_properties *found, size_t own, const char *backend)
 {
-    if (strcmp(id, found->id) == 0 || strcmp(id, found->name) == 0) {
+    char indexed[sizeof found->id];
+    (void)snprintf(indexed, sizeof indexed, "%s:%zu", backend, own);
+    if (strcmp(id, found->id) == 0 || strcmp(id, indexed) == 0 || strcmp(id, found->name) == 0) {
         return true;
     }
     return own == 0 && strcmp(id, backend) == 0;
@@ -90,9 +83,7 @@ anymps_status anymps_device_open(const anymps_device_desc *desc, anymps_device *
     ANYMPS_FAIL_IF(device == NULL, ANYMPS_INVALID_ARGUMENT, "device_open: device is NULL");
     anymps_device_desc wanted = ANYMPS_DEVICE_DESC_INIT;
     if (desc != NULL) {
-        ANYMPS_FAIL_IF(desc->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                       "device_open: struct_size is 0; use ANYMPS_DEVICE_DESC_INIT");
-        memcpy(&wanted, desc, amps_min(desc->struct_size, sizeof wanted));
+        ANYMPS_TRY(amps_struct_read("device_open", desc, &wanted, sizeof wanted));
     }
     if (wanted.id == NULL) {
         wanted.id = getenv("ANYMPS_DEVICE");
@@ -144,9 +135,8 @@ anymps_status anymps_device_get_properties(const anymps_device *device, anymps_d
 {
     ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
                    "device_get_properties: device is NULL or no device");
-    ANYMPS_FAIL_IF(properties == NULL || properties->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "device_get_properties: properties is NULL or its struct_size is 0");
-    copy_properties(properties, &device->impl->properties);
+    ANYMPS_TRY(amps_struct_check("device_get_properties", properties, sizeof *properties));
+    amps_struct_write(properties, &device->impl->properties, sizeof *properties);
     return ANYMPS_OK;
 }
 

@@ -87,24 +87,11 @@ static anymps_status resolve(anymps_matrix_desc *desc, size_t *needed_bytes, con
     return ANYMPS_OK;
 }
 
-/* A copy of the caller's struct, whatever version it has. */
-static anymps_status take_matrix_desc(const anymps_matrix_desc *given, anymps_matrix_desc *desc, const char *name)
-{
-    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "%s: desc is NULL or its struct_size is 0", name);
-    *desc = (anymps_matrix_desc)ANYMPS_MATRIX_DESC_INIT;
-    memcpy(desc, given, amps_min(given->struct_size, sizeof *desc));
-    desc->struct_size = sizeof *desc;
-    return ANYMPS_OK;
-}
-
 /* A vector of n elements is a 1 × n matrix; vectors of a batch lie one after the other. */
 static anymps_status take_vector_desc(const anymps_vector_desc *given, anymps_matrix_desc *desc, const char *name)
 {
-    ANYMPS_FAIL_IF(given == NULL || given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "%s: desc is NULL or its struct_size is 0", name);
     anymps_vector_desc own = ANYMPS_VECTOR_DESC_INIT;
-    memcpy(&own, given, amps_min(given->struct_size, sizeof own));
+    ANYMPS_TRY(amps_struct_read(name, given, &own, sizeof own));
     *desc = (anymps_matrix_desc){.struct_size = sizeof *desc,
                                  .rows = 1,
                                  .columns = own.length,
@@ -119,11 +106,9 @@ static anymps_status take_vector_desc(const anymps_vector_desc *given, anymps_ma
 anymps_status anymps_matrix_desc_resolve(anymps_matrix_desc *desc, size_t *needed_bytes)
 {
     anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
-    ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_desc_resolve"));
+    ANYMPS_TRY(amps_struct_read("matrix_desc_resolve", desc, &own, sizeof own));
     ANYMPS_TRY(resolve(&own, needed_bytes, "matrix_desc_resolve"));
-    const size_t size = amps_min(desc->struct_size, sizeof own);
-    own.struct_size = size;
-    memcpy(desc, &own, size);
+    amps_struct_write(desc, &own, sizeof own);
     return ANYMPS_OK;
 }
 
@@ -181,7 +166,7 @@ anymps_status anymps_matrix_create(anymps_buffer *buffer, size_t offset_bytes, c
     anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
     size_t bytes = 0;
     void *made = NULL;
-    ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_create"));
+    ANYMPS_TRY(amps_struct_read("matrix_create", desc, &own, sizeof own));
     ANYMPS_TRY(resolve(&own, &bytes, "matrix_create"));
     ANYMPS_TRY(make(buffer, offset_bytes, &own, bytes, AMPS_KIND_MATRIX, "matrix_create", &made));
     *matrix = made;
@@ -194,7 +179,7 @@ anymps_status anymps_matrix_create_on(anymps_device *device, const anymps_matrix
     anymps_matrix_desc own = ANYMPS_MATRIX_DESC_INIT;
     size_t bytes = 0;
     void *made = NULL;
-    ANYMPS_TRY(take_matrix_desc(desc, &own, "matrix_create_on"));
+    ANYMPS_TRY(amps_struct_read("matrix_create_on", desc, &own, sizeof own));
     ANYMPS_TRY(resolve(&own, &bytes, "matrix_create_on"));
     ANYMPS_TRY(make_on(device, &own, bytes, AMPS_KIND_MATRIX, "matrix_create_on", &made));
     *matrix = made;

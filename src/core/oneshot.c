@@ -176,17 +176,16 @@ anymps_status anymps_device_kernel_cache_stats(const anymps_device *device, anym
 {
     ANYMPS_FAIL_IF(!amps_is(device, AMPS_KIND_DEVICE), ANYMPS_INVALID_ARGUMENT,
                    "kernel_cache_stats: device is NULL or no device");
-    ANYMPS_FAIL_IF(stats == NULL || stats->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "kernel_cache_stats: stats is NULL or its struct_size is 0");
+    ANYMPS_TRY(amps_struct_check("kernel_cache_stats", stats, sizeof *stats));
     struct amps_oneshot *const own = device->oneshot;
     (void)pthread_mutex_lock(&own->lock);
-    const anymps_kernel_cache_stats now = {.struct_size = amps_min(stats->struct_size, sizeof now),
+    const anymps_kernel_cache_stats now = {.struct_size = sizeof now,
                                            .entries = own->count,
                                            .capacity = own->capacity,
                                            .hits = own->hits,
                                            .misses = own->misses};
     (void)pthread_mutex_unlock(&own->lock);
-    memcpy(stats, &now, now.struct_size);
+    amps_struct_write(stats, &now, sizeof now);
     return ANYMPS_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/ref.h"
 #include "base/status.h"
+#include "base/versioned.h"
 #include "interop/tensor.h"
 
 #include <string.h>
@@ -15,13 +16,12 @@
 anymps_status anymps_dlpack_validate(anymps_device *device, const struct DLTensor *tensor, anymps_dlpack_info *info)
 {
     amps_tensor checked;
-    ANYMPS_FAIL_IF(info != NULL && info->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "dlpack_validate: struct_size is 0: use ANYMPS_DLPACK_INFO_INIT");
+    if (info != NULL) {
+        ANYMPS_TRY(amps_struct_check("dlpack_validate", info, sizeof *info));
+    }
     ANYMPS_TRY(amps_tensor_check("dlpack_validate", device, tensor, &checked));
     if (info != NULL) {
-        const size_t size = info->struct_size;
-        memcpy(info, &checked.info, size < sizeof *info ? size : sizeof *info);
-        info->struct_size = size;
+        amps_struct_write(info, &checked.info, sizeof *info);
     }
     return ANYMPS_OK;
 }

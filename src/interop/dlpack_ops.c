@@ -7,6 +7,7 @@
  * API only.
  */
 #include "base/status.h"
+#include "base/versioned.h"
 #include "interop/tensor.h"
 
 #include <string.h>
@@ -88,14 +89,9 @@ static anymps_status need(const char *operation, const char *name, const struct 
 }
 
 /* The caller's descriptor, or the default, as a copy that may be changed. */
-static anymps_status copy_desc(const char *operation, void *copy, size_t size, const void *given, size_t given_size)
+static anymps_status copy_desc(const char *operation, void *copy, size_t size, const void *given)
 {
-    if (given != NULL) {
-        ANYMPS_FAIL_IF(given_size == 0, ANYMPS_INVALID_ARGUMENT, "%s: struct_size of the descriptor is 0", operation);
-        memcpy(copy, given, given_size < size ? given_size : size);
-        memcpy(copy, &size, sizeof size); /* struct_size, the first field of every descriptor */
-    }
-    return ANYMPS_OK;
+    return given != NULL ? amps_struct_read(operation, given, copy, size) : ANYMPS_OK;
 }
 
 /* ---- matmul, matrix_vector --------------------------------------------------------------------- */
@@ -118,7 +114,7 @@ anymps_status anymps_matmul_tensors(anymps_device *device, const anymps_matmul_d
 {
     anymps_matmul_desc copy = ANYMPS_MATMUL_DESC_INIT;
     operands o = {.device = device, .operation = "matmul"};
-    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc, desc != NULL ? desc->struct_size : 0));
+    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc));
     ANYMPS_TRY(need(o.operation, "left", left));
     ANYMPS_TRY(need(o.operation, "right", right));
     ANYMPS_TRY(need(o.operation, "result", result));
@@ -146,7 +142,7 @@ anymps_status anymps_matrix_vector_tensors(anymps_device *device, const anymps_m
 {
     anymps_matrix_vector_desc copy = ANYMPS_MATRIX_VECTOR_DESC_INIT;
     operands o = {.device = device, .operation = "matrix_vector"};
-    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc, desc != NULL ? desc->struct_size : 0));
+    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc));
     ANYMPS_TRY(need(o.operation, "matrix", matrix));
     ANYMPS_TRY(need(o.operation, "vector", vector));
     ANYMPS_TRY(need(o.operation, "result", result));
@@ -205,7 +201,7 @@ anymps_status anymps_fully_connected_tensors(anymps_device *device, const anymps
 {
     anymps_fully_connected_desc copy = ANYMPS_FULLY_CONNECTED_DESC_INIT;
     operands o = {.device = device, .operation = "fully_connected"};
-    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc, desc != NULL ? desc->struct_size : 0));
+    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc));
     ANYMPS_TRY(need(o.operation, "source", source));
     ANYMPS_TRY(need(o.operation, "weights", weights));
     ANYMPS_TRY(need(o.operation, "result", result));
@@ -319,7 +315,7 @@ anymps_status anymps_lora_tensors(anymps_device *device, const anymps_lora_desc 
 {
     anymps_lora_desc copy = ANYMPS_LORA_DESC_INIT;
     operands o = {.device = device, .operation = "lora"};
-    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc, desc != NULL ? desc->struct_size : 0));
+    ANYMPS_TRY(copy_desc(o.operation, &copy, sizeof copy, desc));
     ANYMPS_TRY(need(o.operation, "source", source));
     ANYMPS_TRY(need(o.operation, "down", down));
     ANYMPS_TRY(need(o.operation, "up", up));

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/status.h"
+#include "base/versioned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,15 +188,11 @@ size_t anymps_file_count(const anymps_file *file)
 
 anymps_status anymps_file_get_tensor(const anymps_file *file, size_t index, anymps_file_tensor *tensor)
 {
-    ANYMPS_FAIL_IF(!amps_is(file, AMPS_KIND_FILE) || tensor == NULL, ANYMPS_INVALID_ARGUMENT,
-                   "file_get_tensor: file must be a file and tensor not NULL");
-    ANYMPS_FAIL_IF(tensor->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "file_get_tensor: struct_size is 0: use ANYMPS_FILE_TENSOR_INIT");
+    ANYMPS_FAIL_IF(!amps_is(file, AMPS_KIND_FILE), ANYMPS_INVALID_ARGUMENT, "file_get_tensor: file must be a file");
+    ANYMPS_TRY(amps_struct_check("file_get_tensor", tensor, sizeof *tensor));
     ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT,
                    "file_get_tensor: index is %zu, the file has %zu tensors", index, file->count);
-    const size_t struct_size = tensor->struct_size;
-    memcpy(tensor, &file->tensors[index], amps_min(struct_size, sizeof *tensor));
-    tensor->struct_size = struct_size;
+    amps_struct_write(tensor, &file->tensors[index], sizeof *tensor);
     return ANYMPS_OK;
 }
 

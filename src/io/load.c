@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/status.h"
+#include "base/versioned.h"
 #include "io/elements.h"
 
 #include <assert.h>
@@ -206,11 +207,9 @@ static anymps_status prepare(const char *operation, anymps_file *file, size_t in
                    operation);
     ANYMPS_FAIL_IF(index >= file->count, ANYMPS_INVALID_ARGUMENT, "%s: index is %zu, the file has %zu tensors",
                    operation, index, file->count);
-    ANYMPS_FAIL_IF(given != NULL && given->struct_size == 0, ANYMPS_INVALID_ARGUMENT,
-                   "%s: struct_size is 0: use ANYMPS_LOAD_DESC_INIT", operation);
     anymps_load_desc desc = ANYMPS_LOAD_DESC_INIT;
     if (given != NULL) {
-        memcpy(&desc, given, amps_min(given->struct_size, sizeof desc));
+        ANYMPS_TRY(amps_struct_read(operation, given, &desc, sizeof desc));
     }
     const anymps_dtype convert_to = desc.convert_to;
     ANYMPS_FAIL_IF(convert_to != ANYMPS_DTYPE_INVALID && anymps_dtype_bytes(convert_to) == 0, ANYMPS_INVALID_ARGUMENT,

@@ -14,12 +14,7 @@ anymps_status amps_take_desc(const char *name, const void *given, void *desc, si
         ANYMPS_FAIL_IF(!optional, ANYMPS_INVALID_ARGUMENT, "%s: desc is NULL", name);
         return ANYMPS_OK;
     }
-    size_t given_size; /* struct_size is the first member of every descriptor */
-    memcpy(&given_size, given, sizeof given_size);
-    ANYMPS_FAIL_IF(given_size == 0, ANYMPS_INVALID_ARGUMENT, "%s: struct_size is 0; use the INIT macro", name);
-    memcpy(desc, given, amps_min(given_size, size));
-    memcpy(desc, &size, sizeof size);
-    return ANYMPS_OK;
+    return amps_struct_read(name, given, desc, size);
 }
 
 anymps_status amps_check_create(const char *name, const anymps_device *device, const void *kernel)

@@ -19,6 +19,8 @@ void test_devices(const stage *s)
     refused("open into NULL", anymps_device_open(NULL, NULL), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     desc.id = "abacus";
     refused("open an unknown id", anymps_device_open(&desc, &none), ANYMPS_INVALID_ARGUMENT, "abacus", "cpu");
+    desc.id = "cpu:1";
+    refused("open a second CPU", anymps_device_open(&desc, &none), ANYMPS_INVALID_ARGUMENT, "cpu:1", "cpu");
     desc.id = "cpu";
     desc.isa = "mmx";
     refused("open an unknown isa", anymps_device_open(&desc, &none), ANYMPS_INVALID_ARGUMENT, "mmx", NULL);
@@ -28,6 +30,17 @@ void test_devices(const stage *s)
     properties.struct_size = 0;
     refused("describe into a struct of size 0", anymps_device_get_properties(s->device, &properties),
             ANYMPS_INVALID_ARGUMENT, "struct_size", NULL);
+    properties.struct_size = 3;
+    refused("describe into a struct too short", anymps_device_get_properties(s->device, &properties),
+            ANYMPS_INVALID_ARGUMENT, "3", "at least");
+    struct {
+        anymps_device_properties known;
+        unsigned char later[16]; /* what a newer caller's struct has beyond ours */
+    } longer = {ANYMPS_DEVICE_PROPERTIES_INIT, "fifteen letters"};
+    longer.known.struct_size = sizeof longer;
+    must(anymps_device_get_properties(s->device, &longer.known));
+    expect(longer.known.struct_size == sizeof longer.known && longer.known.id[0] != '\0', "a longer struct is filled");
+    expect(memcmp(longer.later, "fifteen letters", 16) == 0, "what the library does not know is left alone");
     refused("properties of NULL", anymps_device_get_properties(NULL, &properties), ANYMPS_INVALID_ARGUMENT, NULL, NULL);
     refused("supports an unknown operator", anymps_device_supports(s->device, "matmull", types, 3),
             ANYMPS_INVALID_ARGUMENT, "matmull", "matmul");
@@ -68,6 +81,9 @@ void test_buffers(const stage *s)
     wrap.length_bytes = 0;
     refused("wrapping nothing", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT, "0", NULL);
     wrap.length_bytes = 1;
+    wrap.struct_size = sizeof wrap - 1;
+    refused("a wrap struct one byte short", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT,
+            "struct_size", NULL);
     wrap.struct_size = 0;
     refused("a wrap struct of size 0", anymps_buffer_wrap(s->device, &wrap, &none), ANYMPS_INVALID_ARGUMENT,
             "struct_size", NULL);

@@ -120,7 +120,7 @@ static void check_copies(void)
     static const anymps_storage storages[] = {ANYMPS_STORAGE_SHARED, ANYMPS_STORAGE_MANAGED, ANYMPS_STORAGE_PRIVATE};
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     anymps_device *cpu = NULL;
-    desc.id = "cpu";
+    desc.id = "cpu:0"; /* the same as "cpu" */
     EXPECT_OK(anymps_device_open(&desc, &cpu));
     for (size_t i = 0; i < sizeof storages / sizeof storages[0]; i++) {
         check_copy(device, device, storages[i]);
