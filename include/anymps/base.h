@@ -15,6 +15,13 @@
  *      `wait`, `state`, `error`, `retain` and `release` do not;
  *   2. `anymps_set_allocator` and `anymps_set_log` are for start-up, before other calls;
  *   3. the bytes of a buffer are yours while no command buffer that uses them is in flight.
+ *
+ * Example:
+ *
+ *     anymps_status status = anymps_matmul(NULL, left, right, result);
+ *     if (status != ANYMPS_OK)                                // "matmul: left has 5 columns, right has 7 rows"
+ *         fprintf(stderr, "%s\n", anymps_last_error()->message);
+ *     return status;
  */
 #ifndef ANYMPS_BASE_H
 #define ANYMPS_BASE_H
@@ -117,18 +124,18 @@ ANYMPS_API void anymps_clear_error(void);
  * Source: MPSCoreTypes.h of macOS 12 (BFloat16: macOS 14).
  */
 typedef enum anymps_dtype {
-    ANYMPS_DTYPE_INVALID = 0,
-    ANYMPS_DTYPE_U8 = 0x00000008,
+    ANYMPS_DTYPE_INVALID = 0,     /* no type */
+    ANYMPS_DTYPE_U8 = 0x00000008, /* unsigned integers */
     ANYMPS_DTYPE_U16 = 0x00000010,
     ANYMPS_DTYPE_U32 = 0x00000020,
     ANYMPS_DTYPE_U64 = 0x00000040,
-    ANYMPS_DTYPE_I8 = 0x20000008,
+    ANYMPS_DTYPE_I8 = 0x20000008, /* signed integers */
     ANYMPS_DTYPE_I16 = 0x20000010,
     ANYMPS_DTYPE_I32 = 0x20000020,
     ANYMPS_DTYPE_I64 = 0x20000040,
-    ANYMPS_DTYPE_F16 = 0x10000010,
-    ANYMPS_DTYPE_F32 = 0x10000020,
-    ANYMPS_DTYPE_F64 = 0x10000040,
+    ANYMPS_DTYPE_F16 = 0x10000010,   /* IEEE half: 10 bits of fraction, up to 65504 */
+    ANYMPS_DTYPE_F32 = 0x10000020,   /* IEEE single */
+    ANYMPS_DTYPE_F64 = 0x10000040,   /* IEEE double; no operator takes it */
     ANYMPS_DTYPE_BF16 = -0x6ffffff0, /* 0x90000010 as the 32-bit value that MPS uses */
     ANYMPS_DTYPE_BOOL = -0x7ffffff8, /* 0x80000008 */
     ANYMPS_DTYPE_FORCE32 = 0x7fffffff

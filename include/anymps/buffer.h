@@ -5,6 +5,19 @@
  * A buffer is a run of bytes that one device can reach; matrices and vectors are views of it
  * (matrix.h). It plays the part of MTLBuffer. The blocking calls here (read, write, fill, copy) act at
  * once and do not wait for command buffers: finish those that use the range first.
+ *
+ * Example:
+ *
+ *     static float numbers[64 * 64];
+ *     anymps_wrap_desc desc = ANYMPS_WRAP_DESC_INIT;          // a buffer over memory that is already there
+ *     anymps_buffer *wrapped = NULL;
+ *     desc.bytes = numbers;
+ *     desc.length_bytes = sizeof numbers;
+ *     anymps_status status = anymps_buffer_wrap(device, &desc, &wrapped);
+ *     if (status == ANYMPS_OK && anymps_buffer_copy_reason(wrapped) != NULL)
+ *         printf("copied: %s\n", anymps_buffer_copy_reason(wrapped));
+ *     anymps_buffer_release(wrapped);
+ *     return status;
  */
 #ifndef ANYMPS_BUFFER_H
 #define ANYMPS_BUFFER_H

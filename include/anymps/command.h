@@ -12,6 +12,20 @@
  * A command buffer that has ended may be committed again and runs the same records on whatever its
  * matrices then hold: encode once, commit a million times. Encoding into it again is refused;
  * `anymps_command_buffer_reset` empties it for that.
+ *
+ * Example:
+ *
+ *     anymps_command_buffer *work = NULL;
+ *     anymps_status status = anymps_command_buffer_create(queue, &work);
+ *     if (status == ANYMPS_OK)
+ *         status = anymps_matmul_encode(kernel, work, left, right, result, NULL);
+ *     for (int step = 0; step < 1000 && status == ANYMPS_OK; step++) {
+ *         status = anymps_command_buffer_commit(work);
+ *         if (status == ANYMPS_OK)
+ *             status = anymps_command_buffer_wait(work);
+ *     }
+ *     anymps_command_buffer_release(work);
+ *     return status;
  */
 #ifndef ANYMPS_COMMAND_H
 #define ANYMPS_COMMAND_H
@@ -32,7 +46,9 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create(anymps_device *devi
    until the queue goes. The CPU has none: UNSUPPORTED. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_queue_create_native(anymps_device *device, void *native,
                                                                     anymps_queue **queue);
+/* Adds a reference and returns `queue`. NULL stays NULL. Since: 0.1. */
 ANYMPS_API anymps_queue *anymps_queue_retain(anymps_queue *queue);
+/* Gives a reference back; NULL is allowed; what was committed ends all the same. Since: 0.1. */
 ANYMPS_API void anymps_queue_release(anymps_queue *queue);
 /* The queue's device, borrowed. Since: 0.1. */
 ANYMPS_API anymps_device *anymps_queue_device(const anymps_queue *queue);
@@ -40,16 +56,17 @@ ANYMPS_API anymps_device *anymps_queue_device(const anymps_queue *queue);
 ANYMPS_API void *anymps_queue_native(const anymps_queue *queue);
 
 typedef enum anymps_command_buffer_state {
-    ANYMPS_COMMAND_BUFFER_RECORDING = 0,
+    ANYMPS_COMMAND_BUFFER_RECORDING = 0, /* takes records; never committed, or reset */
     ANYMPS_COMMAND_BUFFER_COMMITTED = 1, /* in flight */
-    ANYMPS_COMMAND_BUFFER_COMPLETED = 2,
-    ANYMPS_COMMAND_BUFFER_FAILED = 3, /* see anymps_command_buffer_error */
+    ANYMPS_COMMAND_BUFFER_COMPLETED = 2, /* ended well; may be committed again */
+    ANYMPS_COMMAND_BUFFER_FAILED = 3,    /* see anymps_command_buffer_error */
     ANYMPS_COMMAND_BUFFER_STATE_FORCE32 = 0x7fffffff
 } anymps_command_buffer_state;
 
 /* Makes an empty command buffer. INVALID_ARGUMENT: null. OUT_OF_MEMORY. Since: 0.1. */
 ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_command_buffer_create(anymps_queue *queue,
                                                                       anymps_command_buffer **command_buffer);
+/* Adds a reference and returns `command_buffer`. NULL stays NULL. Since: 0.1. */
 ANYMPS_API anymps_command_buffer *anymps_command_buffer_retain(anymps_command_buffer *command_buffer);
 /* Releasing one in flight is safe: it ends first. Since: 0.1. */
 ANYMPS_API void anymps_command_buffer_release(anymps_command_buffer *command_buffer);

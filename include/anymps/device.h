@@ -5,6 +5,16 @@
  * A device is one processor that runs matrix kernels: an Apple GPU through Metal Performance Shaders,
  * an NVIDIA GPU through CUDA, or the CPU, which is always there. An id names a device: the backend,
  * then its index: "metal:0", "cuda:1", "cpu" (also "cpu:0"). Nothing falls back silently to another device.
+ *
+ * Example:
+ *
+ *     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
+ *     anymps_device *cpu = NULL;
+ *     desc.id = "cpu";                                        // NULL: the best device of this machine
+ *     desc.threads = 4;
+ *     anymps_status status = anymps_device_open(&desc, &cpu);
+ *     anymps_device_release(cpu);
+ *     return status;
  */
 #ifndef ANYMPS_DEVICE_H
 #define ANYMPS_DEVICE_H

@@ -20,6 +20,19 @@
  * was given the consumer's stream; anymps reads in the stream of the queue that you commit to, so
  * pass that stream (anymps_queue_native) to `__dlpack__(stream=…)`, or synchronise the producer. Metal:
  * the producer's queue must have completed.
+ *
+ * Example:
+ *
+ *     anymps_matrix *borrowed = NULL;                         // `managed` came out of __dlpack__()
+ *     bool transposed = false;
+ *     anymps_status status = anymps_matrix_from_dlpack(device, managed, &borrowed, &transposed);
+ *     if (status != ANYMPS_OK)                                // "…: strides 8, 2: make it contiguous"
+ *         return status;
+ *     anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
+ *     desc.transpose_left = transposed;
+ *     status = anymps_matmul(&desc, borrowed, right, result);
+ *     anymps_matrix_release(borrowed);                        // calls the tensor's deleter
+ *     return status;
  */
 #ifndef ANYMPS_DLPACK_H
 #define ANYMPS_DLPACK_H
@@ -38,12 +51,12 @@ struct DLManagedTensorVersioned;
 /* What a tensor would become. */
 typedef struct anymps_dlpack_info {
     size_t struct_size;
-    bool is_vector;  /* one dimension */
-    bool transposed; /* the matrix is the tensor's transpose */
-    anymps_dtype dtype;
+    bool is_vector;                 /* one dimension */
+    bool transposed;                /* the matrix is the tensor's transpose */
+    anymps_dtype dtype;             /* of every element */
     size_t rows, columns, matrices; /* of the matrix; a vector has columns elements and 1 row */
-    size_t row_bytes, matrix_bytes;
-    size_t needed_bytes; /* from the first element to the last */
+    size_t row_bytes, matrix_bytes; /* from a row, a matrix to the next */
+    size_t needed_bytes;            /* from the first element to the last */
 } anymps_dlpack_info;
 #define ANYMPS_DLPACK_INFO_INIT                                                                                        \
     {                                                                                                                  \

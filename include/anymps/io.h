@@ -6,6 +6,21 @@
  * over the mapped bytes without a copy. A file that is not what it says is refused when opened, before
  * any tensor is used. .npy holds one tensor, named "". Source: NumPy's numpy.lib.format, versions 1.0 to
  * 3.0; the safetensors format description.
+ *
+ * Example:
+ *
+ *     anymps_file *file = NULL;
+ *     anymps_matrix *embeddings = NULL;
+ *     size_t index = 0;
+ *     bool transposed = false;                                // true for an array in Fortran order
+ *     anymps_status status = anymps_file_open("model.safetensors", &file);
+ *     if (status == ANYMPS_OK)
+ *         status = anymps_file_find(file, "embeddings.word_embeddings.weight", &index);
+ *     if (status == ANYMPS_OK)
+ *         status = anymps_file_load_matrix(file, index, device, NULL, &embeddings, &transposed);
+ *     anymps_matrix_release(embeddings);                      // keeps the file mapped until here
+ *     anymps_file_release(file);
+ *     return status;
  */
 #ifndef ANYMPS_IO_H
 #define ANYMPS_IO_H
@@ -31,7 +46,7 @@ typedef struct anymps_file_tensor {
     bool column_major;                  /* .npy Fortran order: read as the transposed view */
     bool swapped;                       /* the other byte order: reading copies */
     size_t offset_bytes;                /* of the first element in the file */
-    size_t length_bytes;
+    size_t length_bytes;                /* of all elements in the file */
 } anymps_file_tensor;
 #define ANYMPS_FILE_TENSOR_INIT                                                                                        \
     {                                                                                                                  \

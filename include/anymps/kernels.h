@@ -11,8 +11,8 @@
  * Kernels are immutable and free-threaded: any number of threads may encode one kernel at once.
  *
  * Statuses of `create`: INVALID_ARGUMENT (null, `struct_size` not set, unknown option or enum value,
- * a factor or parameter that is not finite, a size missing), UNSUPPORTED (this device lacks the operator or the type combination; never found out
- * later), OUT_OF_MEMORY. Of `encode`: INVALID_ARGUMENT (null, kernel of another operator or device,
+ * a factor or parameter that is not finite, a size missing), UNSUPPORTED (this device lacks the operator or
+ * the type combination; never found out later), OUT_OF_MEMORY. Of `encode`: INVALID_ARGUMENT (null, kernel of another operator or device,
  * operand of another device, origin or batch out of range, aliasing, read-only result),
  * SHAPE_MISMATCH (operands do not fit; the message has both numbers and names the operand),
  * INVALID_STATE (command buffer not RECORDING), OUT_OF_MEMORY. Nothing changes on failure. The one-call
@@ -28,6 +28,9 @@
  * Numbers: NaN and infinity propagate as IEEE 754 says; subnormals are kept on the CPU and may be
  * flushed to zero on a GPU. For a given device, instruction set and library version the same call gives
  * the same bits every time and for every number of threads. Bounds: docs/numerics.md derives them.
+ *
+ * The examples below are compiled as they stand, in a function that returns a status and has `device`, `queue`
+ * and the operands they name; README.md and examples/ have whole programs.
  */
 #ifndef ANYMPS_KERNELS_H
 #define ANYMPS_KERNELS_H
@@ -87,8 +90,8 @@ typedef struct anymps_range {
     anymps_origin primary;   /* of the first operand: left, matrix, source */
     anymps_origin secondary; /* of the second: right, vector, weights */
     anymps_origin result;    /* of the result */
-    size_t batch_start;
-    size_t batch_size;
+    size_t batch_start;      /* first matrix of the batch */
+    size_t batch_size;       /* how many; ANYMPS_ALL: the rest */
 } anymps_range;
 #define ANYMPS_RANGE_INIT                                                                                              \
     {                                                                                                                  \
@@ -110,10 +113,10 @@ ANYMPS_API const char *anymps_kernel_explain(const anymps_kernel *kernel);
    The entry unused for longest goes when it is full. */
 typedef struct anymps_kernel_cache_stats {
     size_t struct_size;
-    size_t entries;
-    size_t capacity;
-    uint64_t hits;
-    uint64_t misses;
+    size_t entries;  /* kernels in the cache now */
+    size_t capacity; /* at most so many */
+    uint64_t hits;   /* one-call forms that found their kernel */
+    uint64_t misses; /* and those that had to make it */
 } anymps_kernel_cache_stats;
 #define ANYMPS_KERNEL_CACHE_STATS_INIT                                                                                 \
     {                                                                                                                  \
@@ -154,21 +157,28 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_device_set_kernel_cache_capacity
  * beta·result; rows or columns 0 does nothing.
  * Aliasing: none.
  * Source: MPSMatrixMultiplication (types bf16, i8→i32 and the broadcast are ours). Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;      // result = 0.5 * left * right^T, sizes from the operands
+ *     desc.transpose_right = true;
+ *     desc.alpha = 0.5;
+ *     return anymps_matmul(&desc, left, right, result);
  */
 typedef struct anymps_matmul_desc {
     size_t struct_size;
-    size_t rows;     /* of the result. ANYMPS_ALL, for the one-call form only: from the operands */
-    size_t columns;  /* of the result */
-    size_t interior; /* columns of op(left) and rows of op(right) */
-    bool transpose_left;
-    bool transpose_right;
-    double alpha;
-    double beta;
+    size_t rows;             /* of the result. ANYMPS_ALL, for the one-call form only: from the operands */
+    size_t columns;          /* of the result */
+    size_t interior;         /* columns of op(left) and rows of op(right) */
+    bool transpose_left;     /* the stored left operand is interior × rows */
+    bool transpose_right;    /* the stored right operand is columns × interior */
+    double alpha;            /* factor of the product; finite */
+    double beta;             /* factor of what the result holds; 0: it is not read */
     anymps_dtype left_dtype; /* INVALID, for the one-call form only: from the operands */
     anymps_dtype right_dtype;
     anymps_dtype result_dtype;
-    uint32_t options;
-    anymps_algorithm algorithm;
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_matmul_desc;
 #define ANYMPS_MATMUL_DESC_INIT                                                                                        \
     {                                                                                                                  \
@@ -198,19 +208,25 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_matmul(const anymps_matmul_desc 
  * matrix,vector→result as for matmul. Error and edge cases as for matmul with interior = columns.
  * Vectors of a batch: vectors of the vector objects. Aliasing: none.
  * Source: MPSMatrixVectorMultiplication. Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_matrix_vector_desc desc = ANYMPS_MATRIX_VECTOR_DESC_INIT;
+ *     desc.beta = 1.0;                                        // sum += matrix * vector
+ *     return anymps_matrix_vector(&desc, matrix, vector, sum);
  */
 typedef struct anymps_matrix_vector_desc {
     size_t struct_size;
     size_t rows; /* ANYMPS_ALL, for the one-call form only: from the operands */
     size_t columns;
     bool transpose;
-    double alpha;
-    double beta;
+    double alpha;              /* factor of the product; finite */
+    double beta;               /* factor of what the result holds; 0: it is not read */
     anymps_dtype matrix_dtype; /* INVALID, for the one-call form only: from the operands */
     anymps_dtype vector_dtype;
     anymps_dtype result_dtype;
-    uint32_t options;
-    anymps_algorithm algorithm;
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_matrix_vector_desc;
 #define ANYMPS_MATRIX_VECTOR_DESC_INIT                                                                                 \
     {                                                                                                                  \
@@ -274,17 +290,23 @@ ANYMPS_API const char *anymps_neuron_name(anymps_neuron_type neuron);
  *
  * Types: f32, f16, bf16. Error: 4 units in the last place of f32 on the argument's scale, then one
  * rounding (docs/numerics.md). Source: MPSMatrixNeuron. Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_neuron_desc desc = ANYMPS_NEURON_DESC_INIT;
+ *     desc.neuron = ANYMPS_NEURON_GELU;
+ *     return anymps_neuron(&desc, source, NULL, NULL, source); // in place, no bias
  */
 typedef struct anymps_neuron_desc {
     size_t struct_size;
     size_t rows;    /* ANYMPS_ALL: what the source's origin leaves */
     size_t columns; /* likewise */
     anymps_neuron_type neuron;
-    float a, b, c;
-    double alpha;
-    anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
-    uint32_t options;
-    anymps_algorithm algorithm;
+    float a, b, c;              /* the function's parameters, as far as it has them */
+    double alpha;               /* factor of its argument; finite */
+    anymps_dtype dtype;         /* INVALID, for the one-call form only: from the source */
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_neuron_desc;
 #define ANYMPS_NEURON_DESC_INIT                                                                                        \
     {                                                                                                                  \
@@ -320,19 +342,26 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_neuron(const anymps_neuron_desc 
  * Types: f32, f16, bf16. Error before f: matmul's with interior = inputs, plus 2^-23·|bias|; then f's.
  * Aliasing: none. Source: MPSMatrixFullyConnected (`transpose_weights`, which takes weights as PyTorch
  * stores them, is ours). Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_fully_connected_desc desc = ANYMPS_FULLY_CONNECTED_DESC_INIT;
+ *     desc.transpose_weights = true;                          // as torch.nn.Linear stores them
+ *     desc.neuron = ANYMPS_NEURON_SILU;
+ *     return anymps_fully_connected(&desc, source, weights, bias, NULL, result);
  */
 typedef struct anymps_fully_connected_desc {
     size_t struct_size;
-    size_t rows;    /* ANYMPS_ALL: what the source's origin leaves */
-    size_t inputs;  /* likewise */
-    size_t outputs; /* ANYMPS_ALL: what the weights' origin leaves */
-    bool transpose_weights;
-    anymps_neuron_type neuron;
-    float a, b, c;
-    double alpha;
-    anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
-    uint32_t options;
-    anymps_algorithm algorithm;
+    size_t rows;                /* ANYMPS_ALL: what the source's origin leaves */
+    size_t inputs;              /* likewise */
+    size_t outputs;             /* ANYMPS_ALL: what the weights' origin leaves */
+    bool transpose_weights;     /* stored as outputs × inputs, as PyTorch has them */
+    anymps_neuron_type neuron;  /* f; NONE: the identity */
+    float a, b, c;              /* the function's parameters, as far as it has them */
+    double alpha;               /* factor of its argument; finite */
+    anymps_dtype dtype;         /* INVALID, for the one-call form only: from the source */
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_fully_connected_desc;
 #define ANYMPS_FULLY_CONNECTED_DESC_INIT                                                                               \
     {                                                                                                                  \
@@ -366,15 +395,21 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_fully_connected(const anymps_ful
  * Edge cases: a row that holds −inf (also first) is right: 0 there (log: −inf); a row of only −inf, or
  * with +inf or NaN, is NaN throughout the row as the formula says (log likewise). Zero columns: nothing.
  * Source: MPSMatrixSoftMax, MPSMatrixLogSoftMax (`scale` is ours). Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_softmax_desc desc = ANYMPS_SOFTMAX_DESC_INIT;
+ *     desc.scale = 0.125;                                     // 1/sqrt(64): attention of heads of 64
+ *     return anymps_softmax(&desc, source, source);           // in place
  */
 typedef struct anymps_softmax_desc {
     size_t struct_size;
-    size_t rows;    /* ANYMPS_ALL: what the source's origin leaves */
-    size_t columns; /* likewise */
-    double scale;
-    anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
-    uint32_t options;
-    anymps_algorithm algorithm;
+    size_t rows;                /* ANYMPS_ALL: what the source's origin leaves */
+    size_t columns;             /* likewise */
+    double scale;               /* factor of every element before the exponential; finite */
+    anymps_dtype dtype;         /* INVALID, for the one-call form only: from the source */
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_softmax_desc;
 #define ANYMPS_SOFTMAX_DESC_INIT                                                                                       \
     {                                                                                                                  \
@@ -428,15 +463,21 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_log_softmax(const anymps_softmax
  * Edge cases: a row of zeros gives bias (0/sqrt(epsilon)); epsilon 0 with it gives NaN. Columns 0:
  * nothing. Source: ours; MPS has neither (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467; layer
  * norm: Ba et al. 2016, arXiv 1607.06450). Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_norm_desc desc = ANYMPS_NORM_DESC_INIT;          // residual += source; result = rms_norm(residual) * weight
+ *     desc.epsilon = 1e-6;
+ *     return anymps_rms_norm(&desc, source, residual, weight, NULL, result);
  */
 typedef struct anymps_norm_desc {
     size_t struct_size;
-    size_t rows;        /* ANYMPS_ALL: what the source's origin leaves */
-    size_t columns;     /* likewise */
-    double epsilon;     /* >= 0 */
-    anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
-    uint32_t options;
-    anymps_algorithm algorithm;
+    size_t rows;                /* ANYMPS_ALL: what the source's origin leaves */
+    size_t columns;             /* likewise */
+    double epsilon;             /* >= 0 */
+    anymps_dtype dtype;         /* INVALID, for the one-call form only: from the source */
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_norm_desc;
 #define ANYMPS_NORM_DESC_INIT                                                                                          \
     {                                                                                                                  \
@@ -487,17 +528,24 @@ ANYMPS_API ANYMPS_MUST_USE anymps_status anymps_layer_norm(const anymps_norm_des
  * + 2·(inputs + rank)·2^-24·|scale|·|source|·|down|·|up| elementwise, one rounding to the type.
  * Aliasing: none. `secondary` of the range is the origin in `weights`.
  * Source: ours; MPS has none (Hu et al. 2021, arXiv 2106.09685). Since: 0.1.
+ *
+ * Example:
+ *
+ *     anymps_lora_desc desc = ANYMPS_LORA_DESC_INIT;          // result += scale * (source * down) * up
+ *     desc.scale = 16.0 / 8.0;                                // alpha / rank
+ *     desc.accumulate = true;                                 // onto the frozen layer's output
+ *     return anymps_lora(&desc, source, NULL, down, up, result);
  */
 typedef struct anymps_lora_desc {
     size_t struct_size;
-    double scale;
-    bool accumulate; /* add to what the result holds; else the result is not read */
-    bool transpose_weights;
-    bool transpose_down;
-    bool transpose_up;
-    anymps_dtype dtype; /* INVALID, for the one-call form only: from the source */
-    uint32_t options;
-    anymps_algorithm algorithm;
+    double scale;               /* alpha / rank of the paper; finite */
+    bool accumulate;            /* add to what the result holds; else the result is not read */
+    bool transpose_weights;     /* stored as outputs × inputs, as PyTorch has them */
+    bool transpose_down;        /* stored as rank × inputs */
+    bool transpose_up;          /* stored as outputs × rank */
+    anymps_dtype dtype;         /* INVALID, for the one-call form only: from the source */
+    uint32_t options;           /* ANYMPS_ALLOW_REDUCED_PRECISION and so on, or-ed; 0: none */
+    anymps_algorithm algorithm; /* whose kernels; AUTO: the device's table says */
 } anymps_lora_desc;
 #define ANYMPS_LORA_DESC_INIT                                                                                          \
     {                                                                                                                  \

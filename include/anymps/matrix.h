@@ -7,6 +7,17 @@
  * in the buffer. Element (i, j) of matrix k is at byte
  *
  *     offset_bytes + k * matrix_bytes + i * row_bytes + j * element size
+ *
+ * Example:
+ *
+ *     anymps_matrix_desc desc = anymps_matrix_desc_make(64, 32, ANYMPS_DTYPE_F16);
+ *     anymps_matrix *heads = NULL;                            // 12 heads of 64 x 32, side by side in rows of 384
+ *     desc.matrices = 12;
+ *     desc.row_bytes = 12 * 32 * 2;
+ *     desc.matrix_bytes = 32 * 2;
+ *     anymps_status status = anymps_matrix_create(buffer, 0, &desc, &heads);
+ *     anymps_matrix_release(heads);
+ *     return status;
  */
 #ifndef ANYMPS_MATRIX_H
 #define ANYMPS_MATRIX_H
@@ -47,13 +58,13 @@ enum {
  */
 typedef struct anymps_matrix_desc {
     size_t struct_size;
-    size_t rows;
-    size_t columns;
+    size_t rows;         /* of each matrix */
+    size_t columns;      /* of each matrix */
     size_t matrices;     /* 0 means 1 */
     size_t row_bytes;    /* bytes from a row to the next; 0 means columns * element size */
     size_t matrix_bytes; /* bytes from a matrix to the next; 0 means rows * row_bytes */
-    anymps_dtype dtype;
-    uint32_t flags; /* ANYMPS_CONSTANT or 0 */
+    anymps_dtype dtype;  /* of every element */
+    uint32_t flags;      /* ANYMPS_CONSTANT or 0 */
 } anymps_matrix_desc;
 #define ANYMPS_MATRIX_DESC_INIT                                                                                        \
     {                                                                                                                  \
@@ -65,11 +76,11 @@ typedef struct anymps_matrix_desc {
    and at least length * element size. */
 typedef struct anymps_vector_desc {
     size_t struct_size;
-    size_t length;
+    size_t length;       /* elements of each vector */
     size_t vectors;      /* 0 means 1 */
     size_t vector_bytes; /* bytes from a vector to the next; 0 means length * element size */
-    anymps_dtype dtype;
-    uint32_t flags; /* ANYMPS_CONSTANT or 0 */
+    anymps_dtype dtype;  /* of every element */
+    uint32_t flags;      /* ANYMPS_CONSTANT or 0 */
 } anymps_vector_desc;
 #define ANYMPS_VECTOR_DESC_INIT                                                                                        \
     {                                                                                                                  \
