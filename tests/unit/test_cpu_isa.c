@@ -45,7 +45,7 @@ static void refusals_name_the_reason(void **state)
     amps_cpu_isa isa = AMPS_CPU_ISA_COUNT;
     assert_int_equal(amps_cpu_isa_parse("sse9", &isa), ANYMPS_INVALID_ARGUMENT);
     assert_non_null(strstr(anymps_last_error()->message, "sse9"));
-    const char *const other = amps_cpu_isa_best() == AMPS_CPU_ISA_NEON ? "avx2" : "neon";
+    const char *const other = amps_cpu_isa_best() >= AMPS_CPU_ISA_NEON ? "avx2" : "neon";
     assert_int_equal(amps_cpu_isa_parse(other, &isa), ANYMPS_UNSUPPORTED);
     assert_non_null(strstr(anymps_last_error()->message, other));
     assert_int_equal(isa, AMPS_CPU_ISA_COUNT); /* untouched */
@@ -62,6 +62,15 @@ static void levels_are_ordered(void **state)
     if (amps_cpu_isa_best() == AMPS_CPU_ISA_AVX512) {
         assert_int_equal(amps_cpu_isa_parse("avx2", &isa), ANYMPS_OK);
         assert_int_equal(amps_cpu_features(isa) & ~(uint32_t)AMPS_CPU_AVX_VNNI, 0);
+    }
+    if (amps_cpu_isa_best() >= AMPS_CPU_ISA_NEON) {
+        for (int level = AMPS_CPU_ISA_NEON; level < AMPS_CPU_ISA_COUNT; level++) {
+            const anymps_status expected = level <= (int)amps_cpu_isa_best() ? ANYMPS_OK : ANYMPS_UNSUPPORTED;
+            assert_int_equal(amps_cpu_isa_parse(amps_cpu_isa_name((amps_cpu_isa)level), &isa), expected);
+        }
+        assert_int_equal(amps_cpu_features(AMPS_CPU_ISA_NEON), 0);
+        const uint32_t matrix = AMPS_CPU_NEON_I8MM | AMPS_CPU_NEON_BF16;
+        assert_int_equal(amps_cpu_features(AMPS_CPU_ISA_NEON_DOTPROD) & matrix, 0);
     }
     assert_int_equal(amps_cpu_features(AMPS_CPU_ISA_BASELINE), 0);
 }
@@ -83,8 +92,10 @@ static void agrees_with_the_compiler(void **state)
 static void rows_follow_the_cap(void **state)
 {
     (void)state;
+#if defined(__aarch64__)
+    assert_string_equal(amps_cpu_choose_rows(amps_cpu_isa_best())->name, "neon");
+#elif defined(__x86_64__)
     assert_string_equal(amps_cpu_choose_rows(amps_cpu_isa_best())->name, amps_cpu_isa_name(amps_cpu_isa_best()));
-#if defined(__x86_64__)
     assert_string_equal(amps_cpu_choose_rows(AMPS_CPU_ISA_BASELINE)->name, "baseline");
     assert_string_equal(amps_cpu_choose_rows(AMPS_CPU_ISA_AVX2)->name, "avx2");
 #endif

@@ -13,11 +13,21 @@ set(cpu_avx512_flags ${cpu_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512v
 set(cpu_avx512bf16_flags ${cpu_avx512_flags} -mavx512bf16)
 set(cpu_avx512vnni_flags ${cpu_avx512_flags} -mavx512vnni)
 set(cpu_neon_flags "") # part of arm64's base
+foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compilers' name of the extension
+  string(REPLACE "=" ";" pair ${pair})
+  list(GET pair 0 suffix)
+  list(GET pair 1 extension)
+  if(APPLE AND CMAKE_C_COMPILER_ID MATCHES "Clang") # Zig's compiler takes no -march
+    set(cpu_neon${suffix}_flags -Xclang -target-feature -Xclang +${extension})
+  else()
+    set(cpu_neon${suffix}_flags -march=armv8.2-a+${extension})
+  endif()
+endforeach()
 set(cpu_baseline_flags "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(cpu_suffixes baseline avx2 avx512 avx512bf16 avx512vnni)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
-  set(cpu_suffixes baseline neon)
+  set(cpu_suffixes baseline neon neondot neonfhm neoni8mm neonbf16)
 else()
   set(cpu_suffixes baseline)
 endif()

@@ -50,6 +50,19 @@ static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dt
         return (device->features & AMPS_CPU_AVX512_VNNI) != 0 ? &amps_i8_gemm_14x32__avx512vnni
                                                               : &amps_i8_gemm_6x16__avx2;
     }
+#elif defined(__aarch64__)
+    if (dtype == ANYMPS_DTYPE_BF16 && device->isa >= AMPS_CPU_ISA_NEON) {
+        return (device->features & AMPS_CPU_NEON_BF16) != 0 ? &amps_bf16_gemm_8x12__neonbf16
+                                                            : &amps_bf16_gemm_8x12__neon;
+    }
+    if (dtype == ANYMPS_DTYPE_F16 && device->isa >= AMPS_CPU_ISA_NEON) {
+        return (device->features & AMPS_CPU_NEON_FHM) != 0 ? &amps_f16_gemm_8x12__neonfhm : &amps_f16_gemm_8x12__neon;
+    }
+    if (dtype == ANYMPS_DTYPE_I8 && device->isa >= AMPS_CPU_ISA_NEON) {
+        return (device->features & AMPS_CPU_NEON_I8MM) != 0      ? &amps_i8_gemm_8x12__neoni8mm
+               : (device->features & AMPS_CPU_NEON_DOTPROD) != 0 ? &amps_i8_gemm_8x12__neondot
+                                                                 : &amps_i8_gemm_8x12__neon;
+    }
 #endif
     (void)device;
     (void)dtype;
@@ -108,10 +121,20 @@ static const amps_low_ukr *choose_for(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
-#if defined(__x86_64__)
     const bool as_it_lies = job->b_column == 1 && job->a_column == 1 && !keeps_b(args);
-    if (low == &amps_bf16_gemm_14x32__avx512bf16 && as_it_lies && args->m <= WIDENED_ROWS) {
+    if (!as_it_lies || args->m > WIDENED_ROWS) {
+        return low;
+    }
+#if defined(__x86_64__)
+    if (low == &amps_bf16_gemm_14x32__avx512bf16) {
         return &amps_bf16_gemm_14x32__avx512;
+    }
+#elif defined(__aarch64__)
+    if (low == &amps_bf16_gemm_8x12__neonbf16) {
+        return &amps_bf16_gemm_8x12__neon;
+    }
+    if (low == &amps_f16_gemm_8x12__neonfhm) {
+        return &amps_f16_gemm_8x12__neon;
     }
 #endif
     return low;
@@ -161,7 +184,7 @@ static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words
 
 bool amps_gemm_low_scratch(amps_gemm_job *job)
 {
-    job->a_floats = job->mc * (job->kc + 1);
+    job->a_floats = job->mc * (job->kc + 1) + AMPS_LOW_SLACK;
     job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
     if (job->low_in_place) {
         job->b_floats = 0;

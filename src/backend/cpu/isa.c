@@ -26,7 +26,8 @@
 #include <sys/auxv.h>
 #endif
 
-static const char *const isa_names[AMPS_CPU_ISA_COUNT] = {"baseline", "avx2", "avx512", "neon"};
+static const char *const isa_names[AMPS_CPU_ISA_COUNT] = {"baseline", "avx2",         "avx512",
+                                                          "neon",     "neon-dotprod", "neon-i8mm"};
 
 const char *amps_cpu_isa_name(amps_cpu_isa isa)
 {
@@ -162,46 +163,70 @@ void amps_cpu_name(char *name, size_t size)
 
 #else /* not x86-64 */
 
-amps_cpu_isa amps_cpu_isa_best(void)
-{
 #if defined(__aarch64__)
-    return AMPS_CPU_ISA_NEON; /* part of the architecture's base */
-#else
-    return AMPS_CPU_ISA_BASELINE;
-#endif
-}
+/* The extensions of arm64 that a microkernel uses: the least level that may, and how the systems tell of them: Linux by
+   a bit of AT_HWCAP or AT_HWCAP2 (Documentation/arch/arm64/elf_hwcaps.rst), macOS by a name of sysctl. */
+static const struct {
+    amps_cpu_feature feature;
+    amps_cpu_isa level;
+    unsigned word, bit; /* word 1: AT_HWCAP2 */
+    const char *name;
+} extensions[] = {
+    {AMPS_CPU_NEON_DOTPROD, AMPS_CPU_ISA_NEON_DOTPROD, 0, 20, "hw.optional.arm.FEAT_DotProd"},
+    {AMPS_CPU_NEON_FHM, AMPS_CPU_ISA_NEON_DOTPROD, 0, 23, "hw.optional.arm.FEAT_FHM"},
+    {AMPS_CPU_NEON_I8MM, AMPS_CPU_ISA_NEON_I8MM, 1, 13, "hw.optional.arm.FEAT_I8MM"},
+    {AMPS_CPU_NEON_BF16, AMPS_CPU_ISA_NEON_I8MM, 1, 14, "hw.optional.arm.FEAT_BF16"},
+};
 
-#if defined(__APPLE__)
-static bool sysctl_flag(const char *name)
+static bool extension_is_there(size_t i)
 {
+#if defined(__linux__)
+    const unsigned long words[2] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+    return (words[extensions[i].word] >> extensions[i].bit & 1u) != 0;
+#elif defined(__APPLE__)
     int value = 0;
     size_t size = sizeof value;
-    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
-}
+    return sysctlbyname(extensions[i].name, &value, &size, NULL, 0) == 0 && value != 0;
+#else
+    (void)i;
+    return false;
 #endif
+}
 
 uint32_t amps_cpu_features(amps_cpu_isa isa)
 {
     uint32_t features = 0;
-    if (isa != AMPS_CPU_ISA_NEON) {
-        return features;
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
+        if (isa >= extensions[i].level && extension_is_there(i)) {
+            features |= extensions[i].feature;
+        }
     }
-#if defined(__aarch64__) && defined(__linux__)
-    /* Bit numbers of the Linux interface (Documentation/arch/arm64/elf_hwcaps.rst). */
-    const unsigned long first = getauxval(AT_HWCAP);
-    const unsigned long second = getauxval(AT_HWCAP2);
-    features |= (first >> 10 & 1) != 0 ? AMPS_CPU_NEON_FP16 : 0u;
-    features |= (first >> 20 & 1) != 0 ? AMPS_CPU_NEON_DOTPROD : 0u;
-    features |= (second >> 13 & 1) != 0 ? AMPS_CPU_NEON_I8MM : 0u;
-    features |= (second >> 14 & 1) != 0 ? AMPS_CPU_NEON_BF16 : 0u;
-#elif defined(__APPLE__)
-    features |= sysctl_flag("hw.optional.arm.FEAT_FP16") ? AMPS_CPU_NEON_FP16 : 0u;
-    features |= sysctl_flag("hw.optional.arm.FEAT_DotProd") ? AMPS_CPU_NEON_DOTPROD : 0u;
-    features |= sysctl_flag("hw.optional.arm.FEAT_I8MM") ? AMPS_CPU_NEON_I8MM : 0u;
-    features |= sysctl_flag("hw.optional.arm.FEAT_BF16") ? AMPS_CPU_NEON_BF16 : 0u;
-#endif
     return features;
 }
+
+/* Advanced SIMD is part of the architecture's base; a level above needs the extension that it is named after. */
+amps_cpu_isa amps_cpu_isa_best(void)
+{
+    const uint32_t features = amps_cpu_features(AMPS_CPU_ISA_NEON_I8MM);
+    if ((features & AMPS_CPU_NEON_DOTPROD) == 0) {
+        return AMPS_CPU_ISA_NEON;
+    }
+    return (features & AMPS_CPU_NEON_I8MM) != 0 ? AMPS_CPU_ISA_NEON_I8MM : AMPS_CPU_ISA_NEON_DOTPROD;
+}
+
+#else
+
+amps_cpu_isa amps_cpu_isa_best(void)
+{
+    return AMPS_CPU_ISA_BASELINE;
+}
+
+uint32_t amps_cpu_features(amps_cpu_isa isa)
+{
+    (void)isa;
+    return 0;
+}
+#endif
 
 void amps_cpu_name(char *name, size_t size)
 {
@@ -210,7 +235,7 @@ void amps_cpu_name(char *name, size_t size)
         return;
     }
 #endif
-    snprintf(name, size, "%s", amps_cpu_isa_best() == AMPS_CPU_ISA_NEON ? "arm64" : "CPU");
+    snprintf(name, size, "%s", amps_cpu_isa_best() >= AMPS_CPU_ISA_NEON ? "arm64" : "CPU");
 }
 
 #endif
@@ -228,9 +253,11 @@ anymps_status amps_cpu_isa_parse(const char *name, amps_cpu_isa *isa)
         found++;
     }
     ANYMPS_FAIL_IF(found == AMPS_CPU_ISA_COUNT, ANYMPS_INVALID_ARGUMENT,
-                   "device_open: '%.32s' is no instruction set; they are baseline, avx2, avx512, neon", wanted);
-    const bool arm = found == AMPS_CPU_ISA_NEON || best == AMPS_CPU_ISA_NEON;
-    const bool lacks = arm ? found != best && found != AMPS_CPU_ISA_BASELINE : found > best;
+                   "device_open: '%.32s' is no instruction set; they are baseline, avx2, avx512, neon, neon-dotprod, "
+                   "neon-i8mm",
+                   wanted);
+    const bool other_family = (found >= AMPS_CPU_ISA_NEON) != (best >= AMPS_CPU_ISA_NEON);
+    const bool lacks = found != AMPS_CPU_ISA_BASELINE && (other_family || found > best);
     ANYMPS_FAIL_IF(lacks, ANYMPS_UNSUPPORTED, "device_open: this CPU has no %s, its best is %s", wanted,
                    isa_names[best]);
     *isa = found;

@@ -50,6 +50,8 @@ AMPS_INLINE void place_rows(const amps_low_strip *s, const uint32_t *a, unsigned
 #if LOW_ROWS > 6
     case 7: place_tile(s, a, c, 7, nv, bf16); break;
     case 8: place_tile(s, a, c, 8, nv, bf16); break;
+#endif
+#if LOW_ROWS > 8
     case 9: place_tile(s, a, c, 9, nv, bf16); break;
     case 10: place_tile(s, a, c, 10, nv, bf16); break;
     case 11: place_tile(s, a, c, 11, nv, bf16); break;
@@ -67,8 +69,12 @@ AMPS_INLINE void place_panels(const amps_low_strip *s, bool bf16)
     unsigned char *c = s->c;
     for (size_t left = s->rows; left > 0;) {
         const size_t rows = left < s->panel_rows ? left : s->panel_rows;
-        if (s->columns > LOW_LANES) {
+        if (s->columns > LOW_LANES * (LOW_WIDE - 1)) {
             place_rows(s, a, c, rows, LOW_WIDE, bf16);
+#if LOW_WIDE == 3
+        } else if (s->columns > LOW_LANES) {
+            place_rows(s, a, c, rows, 2, bf16);
+#endif
         } else {
             place_rows(s, a, c, rows, 1, bf16);
         }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * low_tile.h: the template of the tiles of narrow types. A microkernel file defines `word` and `sums` (vectors of
- * words and of sums), LOW_LANES, LOW_WIDE, LOW_ROWS (at most 14), low_load, low_splat, low_first, low_dot,
- * low_store (one vector of sums with all that follows), low_is_plain (is that a mere store?), low_lanes with
- * low_first_lanes, and low_put (that store, whole or of some lanes), then includes this file, which gives `panel` and `panels`.
+ * words and of sums), LOW_LANES, LOW_WIDE (1 to 3), LOW_ROWS (at most 14), low_load, low_splat, low_first, low_dot
+ * (or, with LOW_OWN_WORDS, the inner loop low_words itself), low_store (one vector of sums with all that follows),
+ * low_is_plain (is that a mere store?), low_lanes with low_first_lanes, and low_put (that store, whole or of some
+ * lanes), then includes this file, which gives `panel` and `panels`.
  *
  * One tile keeps MR rows by NV vectors of sums in registers while the words run; every word of B is loaded once,
  * every word of A spread over a vector:
@@ -20,7 +21,9 @@
 
 #include "low_ukr.h"
 
+#ifndef AMPS_INLINE
 #define AMPS_INLINE static inline __attribute__((always_inline))
+#endif
 
 enum { LOW_STRIP = LOW_LANES * LOW_WIDE, LOW_SUMS = 28 };
 
@@ -59,15 +62,10 @@ AMPS_INLINE void tile_store(const amps_low_strip *s, const sums *acc, unsigned c
     }
 }
 
-/* a, b: the words behind the heads; `head`: B's. */
-AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, const uint32_t *head,
-                      unsigned char *c, int mr, int nv)
+/* a, b: the words behind the heads. */
+#ifndef LOW_OWN_WORDS
+AMPS_INLINE void low_words(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, sums *acc, int mr, int nv)
 {
-    sums acc[LOW_SUMS];
-#pragma GCC unroll 28
-    for (int i = 0; i < mr * nv; i++) {
-        acc[i] = low_first(head + i % nv * LOW_LANES);
-    }
     for (size_t w = s->words; w > 0; w--) {
         word row[LOW_WIDE];
 #pragma GCC unroll 4
@@ -85,6 +83,19 @@ AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t
         a += s->panel_rows;
         b += LOW_STRIP;
     }
+}
+#endif
+
+/* The same with `head`, B's. */
+AMPS_INLINE void tile(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, const uint32_t *head,
+                      unsigned char *c, int mr, int nv)
+{
+    sums acc[LOW_SUMS];
+#pragma GCC unroll 28
+    for (int i = 0; i < mr * nv; i++) {
+        acc[i] = low_first(head + i % nv * LOW_LANES);
+    }
+    low_words(s, a, b, acc, mr, nv);
     tile_store(s, acc, c, mr, nv);
 }
 
@@ -120,8 +131,12 @@ AMPS_INLINE void panel_rows(const amps_low_strip *s, const uint32_t *a, const ui
 static void panel(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
 {
     const uint32_t *words = a + s->panel_rows;
-    if (s->columns > LOW_LANES) {
+    if (s->columns > LOW_LANES * (LOW_WIDE - 1)) {
         panel_rows(s, words, s->b + LOW_STRIP, s->b, c, rows, LOW_WIDE);
+#if LOW_WIDE == 3
+    } else if (s->columns > LOW_LANES) {
+        panel_rows(s, words, s->b + LOW_STRIP, s->b, c, rows, 2);
+#endif
     } else {
         panel_rows(s, words, s->b + LOW_STRIP, s->b, c, rows, 1);
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8) is given. Filled by gemm_low.c and pack_low.c, read
- * by the files bf16_gemm_*, half_gemm_* and i8_gemm_* of this folder. Nothing here knows threads, blocking or memory.
+ * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8) is given. Filled by gemm_low.c and pack_low.c,
+ * read by the files bf16_gemm_*, half_gemm_* and i8_gemm_* of this folder. Nothing here knows threads, blocking or
+ * memory.
  *
  * Both operands come packed in 32-bit words of `group` neighbours along k, as the machine's dot product
- * instructions want them, or widened to f32 one by one (group 1); where k is no multiple of the group, zeros follow. A panel of A (rows side by side) or a
- * strip of B (columns side by side) is
+ * instructions want them, or widened to f32 one by one (group 1); where k is no multiple of the group, zeros follow. A
+ * panel of A (rows side by side) or a strip of B (columns side by side) is
  *
  *     head:      `width` words of the microkernel's own, written by `seal`
  *     word 0:    k 0 … group-1 of element 0, the same of element 1, … of element width-1
@@ -18,6 +19,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Words behind the panels of A that a microkernel may read without using them. */
+enum { AMPS_LOW_SLACK = 4 };
 
 /* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. */
 typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16 } amps_low_result;
@@ -76,5 +80,12 @@ extern const amps_low_ukr amps_f16_gemm_6x16__avx2;
 extern const amps_low_ukr amps_bf16_gemm_6x16__avx2;
 extern const amps_low_ukr amps_i8_gemm_14x32__avx512vnni;
 extern const amps_low_ukr amps_i8_gemm_6x16__avx2;
+extern const amps_low_ukr amps_f16_gemm_8x12__neon;
+extern const amps_low_ukr amps_bf16_gemm_8x12__neon;
+extern const amps_low_ukr amps_i8_gemm_8x12__neon;
+extern const amps_low_ukr amps_f16_gemm_8x12__neonfhm;
+extern const amps_low_ukr amps_i8_gemm_8x12__neondot;
+extern const amps_low_ukr amps_i8_gemm_8x12__neoni8mm;
+extern const amps_low_ukr amps_bf16_gemm_8x12__neonbf16;
 
 #endif /* AMPS_LOW_UKR_H */

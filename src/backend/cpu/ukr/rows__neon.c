@@ -3,9 +3,8 @@
  * rows__neon.c: the row microkernels with 4 floats a vector, Advanced SIMD of arm64. Reached through its
  * table in ukr.def; the arithmetic is in rows_template.h.
  */
+#include "backend/cpu/ukr/half_neon.h"
 #include "backend/cpu/ukr/ukr.h"
-
-#include <arm_neon.h>
 
 #define VF float32x4_t
 #define VH uint16x4_t
@@ -76,16 +75,9 @@ static inline void v_fence(void) {}
 static inline VH h_load(const void *p) { return vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)); }
 static inline void h_store(void *p, VH h) { vst1_u8((uint8_t *)p, vreinterpret_u8_u16(h)); }
 static inline void h_stream(void *p, VH h) { h_store(p, h); }
-static inline VF v_of_f16(VH h) { return vcvt_f32_f16(vreinterpret_f16_u16(h)); }
-static inline VF v_of_bf16(VH h) { return vreinterpretq_f32_u32(vshll_n_u16(h, 16)); }
-static inline VH v_to_f16(VF v) { return vreinterpret_u16_f16(vcvt_f16_f32(v)); }
-static inline VH v_to_bf16(VF v)
-{
-    const uint32x4_t bits = vreinterpretq_u32_f32(v);
-    const uint32x4_t even = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
-    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), even);
-    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
-    return vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16);
-}
+static inline VF v_of_f16(VH h) { return f32_of_f16(h); }
+static inline VF v_of_bf16(VH h) { return f32_of_bf16(h); }
+static inline VH v_to_f16(VF v) { return f16_of_f32(v); }
+static inline VH v_to_bf16(VF v) { return bf16_of_f32(v); }
 
 #include "backend/cpu/ukr/rows_template.h"

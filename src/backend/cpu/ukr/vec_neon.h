@@ -6,8 +6,7 @@
 #ifndef AMPS_VEC_NEON_H
 #define AMPS_VEC_NEON_H
 
-#include <arm_neon.h>
-#include <stddef.h>
+#include "part_neon.h"
 
 #define VEC_REGISTERS_32 1
 
@@ -33,14 +32,7 @@ static inline vec vec_load(const float *p)
 }
 static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
 {
-    if (lanes == VEC) {
-        return vld1q_f32(p);
-    }
-    float x[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
-    for (size_t i = 0; i < lanes; i++) {
-        x[i] = p[i];
-    }
-    return vld1q_f32(x);
+    return vreinterpretq_f32_u32(part_load(p, lanes));
 }
 static inline void vec_store(float *p, vec x)
 {
@@ -48,15 +40,7 @@ static inline void vec_store(float *p, vec x)
 }
 static inline void vec_store_lanes(float *p, vec_lanes lanes, vec x)
 {
-    if (lanes == VEC) {
-        vst1q_f32(p, x);
-        return;
-    }
-    float y[4];
-    vst1q_f32(y, x);
-    for (size_t i = 0; i < lanes; i++) {
-        p[i] = y[i];
-    }
+    part_store(p, lanes, vreinterpretq_u32_f32(x));
 }
 static inline vec vec_mul(vec x, vec y)
 {
