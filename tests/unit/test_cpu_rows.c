@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_cpu_rows.c: the row microkernels of every instruction set of this machine against double: the
- * exponential and the neurons over f32 (every 997th value; all 2^32 with ANYMPS_EXHAUSTIVE=1, the target
- * `exhaustive`), the 16-bit conversions over all values, and that no element depends on where in the row it lies.
+ * exponential and the neurons over f32 (every 997th value; all 2^32 of those that ANYMPS_EXHAUSTIVE names, or of `all`,
+ * the target `exhaustive`; ANYMPS_EXHAUSTIVE_PART=2/4 takes the second quarter of them), the 16-bit conversions over all
+ * values, norms of awkward rows, and that no element depends on where in the row it lies.
  */
 #include "backend/cpu/cpu.h"
 
@@ -42,9 +43,27 @@ static amps_row f32_row(const float *x, float *y, size_t n)
     return (amps_row){.x = x, .y = y, .n = n, .type = AMPS_ROW_F32};
 }
 
-static uint32_t stride(void)
+/* The bits of the values that a function is tried on: first, first + stride, … below end. */
+typedef struct span {
+    uint64_t first, end;
+    uint32_t stride;
+} span;
+
+static span span_of(const char *name)
 {
-    return getenv("ANYMPS_EXHAUSTIVE") != NULL ? 1 : 997;
+    const uint64_t all = UINT64_C(0x100000000);
+    const char *const chosen = getenv("ANYMPS_EXHAUSTIVE");
+    const char *const text = getenv("ANYMPS_EXHAUSTIVE_PART");
+    if (chosen == NULL || (strcmp(chosen, name) != 0 && strcmp(chosen, "all") != 0)) {
+        return (span){0, all, 997};
+    }
+    unsigned part = 1;
+    unsigned parts = 1;
+    if (text != NULL) {
+        assert_int_equal(sscanf(text, "%u/%u", &part, &parts), 2);
+        assert_in_range(part, 1, parts);
+    }
+    return (span){all / parts * (part - 1), part == parts ? all : all / parts * part, 1};
 }
 
 /* |value - exact| in units in the last place of f32 at `scale`; 0 for equal infinities and two NaN. */
@@ -65,27 +84,26 @@ static double units(float value, double exact, double scale)
 typedef double (*oracle)(double x);
 typedef void (*kernel)(const amps_row_ukr *ukr, const float *x, float *y, size_t n);
 
-/* The next values of f32 by their bits, from *bits on; how many. */
-static size_t next_values(float x[BLOCK], uint64_t *bits)
+/* The next values of the span, which then begins behind them; how many. */
+static size_t next_values(float x[BLOCK], span *left)
 {
     size_t n = 0;
-    for (; n < BLOCK && *bits < UINT64_C(0x100000000); n++, *bits += stride()) {
-        x[n] = of_bits((uint32_t)*bits);
+    for (; n < BLOCK && left->first < left->end; n++, left->first += left->stride) {
+        x[n] = of_bits((uint32_t)left->first);
     }
     return n;
 }
 
-/* The largest errors of `run` over f32, one for each table, on the scale max(|exact|, `share` * |x|); at[i] is
+/* The largest errors of `run` over the span, one for each table, on the scale max(|exact|, `share` * |x|); at[i] is
    where it lies. The oracle, which takes longest, is asked once for all tables. */
-static void worst(const amps_row_ukr *const *found, size_t count, kernel run, oracle exact, double share,
+static void worst(const amps_row_ukr *const *found, size_t count, span left, kernel run, oracle exact, double share,
                   double *largest, float *at)
 {
     float x[BLOCK];
     float y[BLOCK];
     double value[BLOCK];
-    uint64_t bits = 0;
     memset(largest, 0, count * sizeof *largest);
-    for (size_t n = next_values(x, &bits); n > 0; n = next_values(x, &bits)) {
+    for (size_t n = next_values(x, &left); n > 0; n = next_values(x, &left)) {
         for (size_t i = 0; i < n; i++) {
             value[i] = exact((double)x[i]);
         }
@@ -112,11 +130,11 @@ static void run_exp(const amps_row_ukr *ukr, const float *x, float *y, size_t n)
 static void exponential_over_f32(void **state)
 {
     (void)state;
-    const amps_row_ukr *found[MOST_TABLES];
+    const amps_row_ukr *found[MOST_TABLES] = {NULL};
     const size_t count = tables(found);
     double error[MOST_TABLES];
     float at[MOST_TABLES] = {0};
-    worst(found, count, run_exp, exp, 0, error, at);
+    worst(found, count, span_of("exp"), run_exp, exp, 0, error, at);
     for (size_t i = 0; i < count; i++) {
         print_message("exp %s: %.3f units in the last place at %a\n", found[i]->name, error[i], (double)at[i]);
         assert_true(error[i] <= (strcmp(found[i]->name, "baseline") == 0 ? 1.6 : 1.1));
@@ -185,7 +203,7 @@ static void neurons_over_f32(void **state)
         double error[MOST_TABLES];
         float at[MOST_TABLES] = {0};
         current = neurons[f].neuron;
-        worst(found, count, run_neuron, neurons[f].exact, neurons[f].share, error, at);
+        worst(found, count, span_of(neurons[f].name), run_neuron, neurons[f].exact, neurons[f].share, error, at);
         for (size_t i = 0; i < count; i++) {
             print_message("%s %s: %.3f units at %a\n", neurons[f].name, found[i]->name, error[i], (double)at[i]);
             assert_true(error[i] <= neurons[f].bound);
@@ -362,6 +380,73 @@ static void squares_beyond_f32(void **state)
     }
 }
 
+enum { FAR_LONGEST = 1 << 16 };
+
+/* |y - exact| of layer_norm within the bound of kernels.h, for long rows an eighth of it, which many partial sums leave room
+   for; the row is given by a function of the column. */
+static void check_layer_norm(const amps_row_ukr *ukr, float (*value)(size_t j), size_t n)
+{
+    static float x[FAR_LONGEST];
+    static float y[FAR_LONGEST];
+    double mean = 0;
+    double largest = 0;
+    double squares = 0;
+    for (size_t j = 0; j < n; j++) {
+        x[j] = value(j);
+        mean += (double)x[j] / (double)n;
+        largest = fmax(largest, fabs((double)x[j]));
+    }
+    for (size_t j = 0; j < n; j++) {
+        squares += ((double)x[j] - mean) * ((double)x[j] - mean);
+    }
+    const double sigma = sqrt(squares / (double)n);
+    const amps_row row = f32_row(x, y, n);
+    ukr->layer_norm(&row, NULL, NULL, 0);
+    for (size_t j = 0; j < n; j++) {
+        const double exact = ((double)x[j] - mean) / sigma;
+        const double bound = ((double)n / (n > LONGEST ? 16 : 2) + 8) * 0x1p-24 * (fabs(exact) + largest / sigma);
+        assert_true(fabs((double)y[j] - exact) <= bound);
+    }
+}
+
+static float noise(size_t j)
+{
+    return (float)((int)(j * 7919 % 257) - 128) / 128.0f;
+}
+static float first_far(size_t j) /* the first elements say nothing about the mean */
+{
+    return j < 16 ? 3000.0f + noise(j) : noise(j);
+}
+static float one_far(size_t j)
+{
+    return j == 0 ? -1e6f : noise(j);
+}
+static float narrow_far(size_t j) /* a mean of 4096 deviations */
+{
+    return 1000.0f + noise(j) * 0.25f;
+}
+static float blocks(size_t j) /* 16 elements are nearly one value, 16 another */
+{
+    return j % 32 < 16 ? 1000.0f + noise(j) * 0x1p-10f : -1000.0f;
+}
+
+/* Rows whose first elements are far from the mean, and rows far from 0. */
+static void means_far_away(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    float (*const rows[])(size_t) = {noise, first_far, one_far, narrow_far, blocks};
+    for (size_t i = 0; i < count; i++) {
+        for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+            for (size_t n = 17; n <= LONGEST; n += n < 80 ? 1 : 55) {
+                check_layer_norm(found[i], rows[r], n);
+            }
+            check_layer_norm(found[i], rows[r], FAR_LONGEST);
+        }
+    }
+}
+
 /* Scales other than 1, huge logits, -inf and NaN, against the reference in double. */
 static void softmax_edges(void **state)
 {
@@ -406,7 +491,7 @@ int main(void)
         cmocka_unit_test(exponential_over_f32), cmocka_unit_test(neurons_over_f32),
         cmocka_unit_test(conversions_agree),    cmocka_unit_test(place_does_not_matter),
         cmocka_unit_test(ways_agree),           cmocka_unit_test(squares_beyond_f32),
-        cmocka_unit_test(softmax_edges),
+        cmocka_unit_test(means_far_away),       cmocka_unit_test(softmax_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

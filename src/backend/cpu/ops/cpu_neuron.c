@@ -35,12 +35,28 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
     return amps_rows_scratch(device, record->operands[3].columns, bytes);
 }
 
+/* At most three operations an element: memory is what takes the time, and stores past the caches pay. Beside more
+   arithmetic they are slower (measured), since the processor waits for them with nothing else at hand. */
+static bool is_light(anymps_neuron_type type)
+{
+    switch (type) {
+    case ANYMPS_NEURON_NONE:
+    case ANYMPS_NEURON_RELU:
+    case ANYMPS_NEURON_LINEAR:
+    case ANYMPS_NEURON_HARD_SIGMOID:
+    case ANYMPS_NEURON_ABSOLUTE:
+    case ANYMPS_NEURON_PRELU:
+    case ANYMPS_NEURON_RELUN: return true;
+    default: return false;
+    }
+}
+
 static void run_row(const amps_rows *rows, size_t b, size_t i, float *room)
 {
     const anymps_neuron_desc *const desc = rows->record->desc;
     const amps_neuron_params params = amps_neuron_params_of(desc->neuron, desc->a, desc->b, desc->c, desc->alpha);
     amps_row row = amps_row_of(rows, &rows->record->operands[0], rows->result, b, i, room);
-    row.stream = false; /* measured: slower beside this much arithmetic */
+    row.stream = row.stream && is_light(desc->neuron);
     rows->device->rows->neuron_row(&params, &row, rows->vectors[0], rows->vectors[1]);
 }
 

@@ -10,6 +10,7 @@
 #define VF __m256
 #define VH __m128i
 #define VW 8
+#define V_PICKS 0
 #define ISA_NAME "avx2"
 #define ROWS_TABLE amps_row_ukr_avx2
 
@@ -79,7 +80,6 @@ static inline float fold_max_8(__m256 v)
 }
 static inline float v_fold_add(VF v) { return fold_add_8(v); }
 static inline float v_fold_max(VF v) { return fold_max_8(v); }
-static inline VF v_reciprocal(VF x) { return _mm256_div_ps(_mm256_set1_ps(1.0f), x); }
 static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
 

@@ -10,6 +10,7 @@
 #define VF __m512
 #define VH __m256i
 #define VW 16
+#define V_PICKS 1
 #define ISA_NAME "avx512"
 #define ROWS_TABLE amps_row_ukr_avx512
 
@@ -70,11 +71,15 @@ static inline float v_fold_max(VF v)
 {
     return fold_max_8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
-/* Newton's step on an estimate of 14 bits. */
-static inline VF v_reciprocal(VF x)
+static inline VF v_pick(const float table[32], VF place)
 {
-    const VF r = _mm512_rcp14_ps(x);
-    return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.0f)), r);
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(table), _mm512_castps_si512(place), _mm512_loadu_ps(table + 16));
+}
+static inline VF v_pick_power(const uint32_t table[32], VF place)
+{
+    const __m512i bits = _mm512_castps_si512(place);
+    const __m512i root = _mm512_permutex2var_epi32(_mm512_loadu_si512(table), bits, _mm512_loadu_si512(table + 16));
+    return _mm512_castsi512_ps(_mm512_add_epi32(root, _mm512_slli_epi32(bits, 18)));
 }
 static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
@@ -89,15 +94,19 @@ static inline VH v_to_f16(VF v)
 {
     return _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-/* By integers, since the instruction for it (AVX512-BF16) takes subnormals for 0. */
+/* By integers, since the instruction for it (AVX512-BF16) takes subnormals for 0: half a unit is added, less one if the
+   last bit that stays is even, and the upper words are taken. */
 static inline VH v_to_bf16(VF v)
 {
     const __m512i bits = _mm512_castps_si512(v);
-    const __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+    const __m512i below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    const __m512i rounded = _mm512_mask_add_epi32(below, odd, bits, _mm512_set1_epi32(0x8000));
     const __mmask16 nan = _mm512_cmpunord_ps_mask(v, v);
     const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(quiet, 16));
+    const __m512i upper = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 31, 29, 27, 25, 23,
+                                           21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, quiet));
 }
 
 #include "backend/cpu/ukr/rows_template.h"

@@ -13,6 +13,7 @@
 #define VF __m128
 #define VH __m128i
 #define VW 4
+#define V_PICKS 0
 #define ISA_NAME "baseline"
 #define ROWS_TABLE amps_row_ukr_baseline
 
@@ -95,7 +96,6 @@ static inline float fold_max_4(__m128 v)
 }
 static inline float v_fold_add(VF v) { return fold_add_4(v); }
 static inline float v_fold_max(VF v) { return fold_max_4(v); }
-static inline VF v_reciprocal(VF x) { return _mm_div_ps(_mm_set1_ps(1.0f), x); }
 static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
 

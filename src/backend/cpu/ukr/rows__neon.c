@@ -9,6 +9,7 @@
 #define VF float32x4_t
 #define VH uint16x4_t
 #define VW 4
+#define V_PICKS 0
 #define ISA_NAME "neon"
 #define ROWS_TABLE amps_row_ukr_neon
 
@@ -67,7 +68,6 @@ static inline float v_fold_max(VF v)
     const float b = vget_lane_f32(pair, 1);
     return a > b ? a : b;
 }
-static inline VF v_reciprocal(VF x) { return vdivq_f32(vdupq_n_f32(1.0f), x); }
 static inline void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
 static inline void v_fence(void) {}
 

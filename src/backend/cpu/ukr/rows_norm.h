@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows_norm.h: rms_norm and layer_norm of one row, a part of rows_template.h, which includes it. The sums of the row
- * first, then y, both from x, which a cache holds by then.
+ * rows_norm.h: rms_norm and layer_norm of one row, a part of rows_template.h, which includes it. One reading for the sums
+ * of the row, one for y, when a cache holds x.
  */
 #ifndef AMPS_ROWS_NORM_H
 #define AMPS_ROWS_NORM_H
@@ -38,8 +38,8 @@ static double mean_double(const amps_row *row)
     return sum / (double)row->n;
 }
 
-/* What one reading of the row adds up: of d = x - mean the sum, the squares, or both. */
-typedef enum sums_kind { SUM_ONLY, SQUARES_ONLY, SUM_AND_SQUARES } sums_kind;
+/* What one reading of the row adds up: the squares of x, or of d = x - mean the sum and the squares. */
+typedef enum sums_kind { SQUARES_ONLY, SUM_AND_SQUARES } sums_kind;
 
 typedef struct row_sums {
     float sum, squares;
@@ -56,7 +56,7 @@ V_INLINE row_sums add_up(const amps_row *row, float mean, sums_kind kind, amps_r
         for (size_t u = 0; u < 4; u++) {
             const VF v = e_load(row->x, j + u * VW, VW, type, mean);
             const VF d = kind == SUM_AND_SQUARES ? v_sub(v, m) : v;
-            q[u] = kind == SUM_ONLY ? q[u] : v_fma(d, d, q[u]);
+            q[u] = v_fma(d, d, q[u]);
             s[u] = kind == SQUARES_ONLY ? s[u] : v_add(s[u], d);
         }
     }
@@ -64,16 +64,16 @@ V_INLINE row_sums add_up(const amps_row *row, float mean, sums_kind kind, amps_r
         const size_t rest = row->n - j;
         const VF v = rest < VW ? e_load(row->x, j, rest, type, mean) : e_load(row->x, j, VW, type, mean);
         const VF d = kind == SUM_AND_SQUARES ? v_sub(v, m) : v;
-        q[u] = kind == SUM_ONLY ? q[u] : v_fma(d, d, q[u]);
+        q[u] = v_fma(d, d, q[u]);
         s[u] = kind == SQUARES_ONLY ? s[u] : v_add(s[u], d);
     }
     return (row_sums){v_fold_add(v_add(v_add(s[0], s[1]), v_add(s[2], s[3]))),
                       v_fold_add(v_add(v_add(q[0], q[1]), v_add(q[2], q[3])))};
 }
 
-/* ((x - mean)*factor - offset) * weight + bias; weight and bias are given as the former's name says. */
+/* ((x - mean)*factor + rest) * weight + bias; weight and bias are given as the former's name says. */
 typedef struct affine {
-    float mean, factor, offset;
+    float mean, factor, rest;
     int centred;
     const float *weight, *bias;
 } affine;
@@ -83,12 +83,16 @@ V_INLINE VF v_affine(const amps_row *row, const affine *by, size_t j, size_t cou
 {
     VF v = e_load(row->x, j, count, type, 0.0f);
     if (by->centred) {
-        v = v_sub(v_mul(v_sub(v, v_set(by->mean)), v_set(by->factor)), v_set(by->offset));
+        v = v_fma(v_sub(v, v_set(by->mean)), v_set(by->factor), v_set(by->rest));
     } else {
         v = v_mul(v, v_set(by->factor));
     }
-    v = weighted ? v_mul(v, e_load(by->weight, j, count, AMPS_ROW_F32, 0.0f)) : v;
-    return biased ? v_add(v, e_load(by->bias, j, count, AMPS_ROW_F32, 0.0f)) : v;
+    const VF weight = weighted ? e_load(by->weight, j, count, AMPS_ROW_F32, 0.0f) : v;
+    if (biased) {
+        const VF bias = e_load(by->bias, j, count, AMPS_ROW_F32, 0.0f);
+        return weighted ? v_fma(v, weight, bias) : v_add(v, bias);
+    }
+    return weighted ? v_mul(v, weight) : v;
 }
 
 V_INLINE VF former_plain(const amps_row *row, const void *by, size_t j, size_t count, amps_row_type type)
@@ -133,7 +137,7 @@ V_INLINE void rms_norm_typed(const amps_row *row, const float *weight, const flo
         normalise_double(row, weight, bias, 0, epsilon);
         return;
     }
-    const double mean_square = (double)squares / (double)row->n;
+    const double mean_square = (double)squares * (1 / (double)row->n);
     const affine by = {.factor = (float)(1 / __builtin_sqrt(mean_square + epsilon)), .weight = weight, .bias = bias};
     form_affine(row, &by, type);
 }
@@ -147,20 +151,37 @@ static void rms_norm(const amps_row *row, const float *weight, const float *bias
     }
 }
 
-/* The mean is taken in f32 and corrected by the mean of the differences from it, which are small. */
+/* Something near the row's mean: that of its first elements. */
+V_INLINE float near_mean(const amps_row *row, amps_row_type type)
+{
+    const size_t count = row->n < VW ? row->n : VW;
+    const VF first = count < VW ? e_load(row->x, 0, count, type, 0.0f) : e_load(row->x, 0, VW, type, 0.0f);
+    return v_fold_add(first) / (float)count;
+}
+
+/* One reading adds up the differences from a value near the mean and their squares. If that value is further from the mean
+   than the standard deviation, so that the subtraction of its square could cancel, there is a second reading with the
+   mean that the first has found. */
 V_INLINE void layer_norm_typed(const amps_row *row, const float *weight, const float *bias, double epsilon,
                                amps_row_type type)
 {
-    const float mean = (float)((double)add_up(row, 0.0f, SUM_ONLY, type).sum / (double)row->n);
-    const row_sums sums = add_up(row, mean, SUM_AND_SQUARES, type);
+    const double share = 1 / (double)row->n;
+    float mean = near_mean(row, type);
+    row_sums sums = add_up(row, mean, SUM_AND_SQUARES, type);
+    double offset = (double)sums.sum * share;
+    double variance = (double)sums.squares * share - offset * offset;
+    if (!(offset * offset <= variance)) {
+        mean = (float)((double)mean + offset);
+        sums = add_up(row, mean, SUM_AND_SQUARES, type);
+        offset = (double)sums.sum * share;
+        variance = (double)sums.squares * share - offset * offset;
+    }
     if (!square_sum_is_safe(sums.squares, epsilon)) {
         normalise_double(row, weight, bias, mean_double(row), epsilon);
         return;
     }
-    const double offset = (double)sums.sum / (double)row->n;
-    const double variance = (double)sums.squares / (double)row->n - offset * offset;
     const double factor = 1 / __builtin_sqrt((variance > 0 ? variance : 0) + epsilon);
-    const affine by = {mean, (float)factor, (float)(offset * factor), 1, weight, bias};
+    const affine by = {mean, (float)factor, (float)(-offset * factor), 1, weight, bias};
     form_affine(row, &by, type);
 }
 

@@ -71,14 +71,36 @@ V_INLINE VF v_shifted(VF x, const shift *by, int unit, VF *low)
    and a result is rounded once, when the sum divides it. */
 #define TERM_FACTOR 0x1p24f
 
+#if V_PICKS
+/*
+ * exp(t + low) * TERM_FACTOR by a table: t = (n/32) * ln 2 + r with |r| <= ln 2 / 64, so that degree 3 is enough (error
+ * 6e-10). Adding 1.5 * 2^18 leaves room for 32nds; the sum's last bits are n. ln 2 is split as in v_exp_reduce. For
+ * t >= -104; anything below.
+ */
+V_INLINE VF v_term(VF t, VF low)
+{
+    const VF parts = v_set(0x1.8p18f);
+    const VF place = v_fma(t, v_set(1.44269504f), parts);
+    const VF n = v_sub(place, parts);
+    const VF r = v_add(v_fnma(n, v_set(-2.12194440e-4f), v_fnma(n, v_set(0.693359375f), t)), low);
+    const VF p = v_fma(v_mul(r, r), v_fma(r, v_set(0.16666667f), v_set(0.5f)), r);
+    const VF power = v_pick_power(power_table, place);
+    return v_fma(power, p, power);
+}
+#else
+V_INLINE VF v_term(VF t, VF low)
+{
+    VF n;
+    const VF p = v_exp_polynomial(v_add(v_exp_reduce(t, &n), low));
+    return v_scale(v_fma(p, v_set(TERM_FACTOR), v_set(TERM_FACTOR)), n);
+}
+#endif
+
 V_INLINE VF v_shifted_exp(VF x, const shift *by, int unit)
 {
     VF low;
-    VF n;
     const VF t = v_shifted(x, by, unit, &low);
-    const VF p = v_exp_core(t, low, &n);
-    const VF e = v_scale(v_fma(p, v_set(TERM_FACTOR), v_set(TERM_FACTOR)), n);
-    return v_lt(t, v_set(-104.0f), v_set(0.0f), e); /* also where n is out of v_scale's range */
+    return v_lt(t, v_set(-104.0f), v_set(0.0f), v_term(t, low));
 }
 
 /* sum_k of the lifted terms exp(scale*(x[k] - extreme)); they go to `to` if it is given. */

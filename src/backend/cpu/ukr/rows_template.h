@@ -15,7 +15,9 @@
  *     v_lt(a, b, yes, no) = a < b ? yes : no     v_abs     v_sign(magnitude, x): magnitude with x's sign
  *     v_scale(p, n) = p * 2^n in one rounding, n integral in [-151, 129]; anything where n is outside of it
  *     v_mul_error(a, b, p) = a*b - p, p = a*b rounded; 0 where p or a factor is near overflow
- *     v_reciprocal(x) = 1/x to 2 units, 1 <= x
+ *     V_PICKS 1: v_pick(table, place) = table[last five bits of place's]; v_pick_power(table, place): the number whose
+ *             bits are those of table[the same] + place * 2^18
+ *             0: that would be slow
  *     v_prefetch(p): to the second level of the caches     v_fence(): streamed stores are visible to others
  *     ISA_NAME, ROWS_TABLE
  *
@@ -27,6 +29,10 @@
 
 #include "backend/cpu/ukr/half.h"
 #include "backend/cpu/ukr/ukr.h"
+
+#if V_PICKS
+#include "backend/cpu/ukr/row_tables.h"
+#endif
 
 /* Functions that take a constant function or flag and must be specialised for it. */
 #define V_INLINE static inline __attribute__((always_inline))
@@ -160,15 +166,18 @@ V_INLINE void form(const amps_row *row, row_former f, const void *by, amps_row_t
 
 /* ---- exp and ln --------------------------------------------------------------------------------- */
 
-/* The reduction and polynomial that exp and expm1 share: exp(x) = 2^n * (1 + p). Adding 1.5 * 2^23 leaves no
-   room for a fraction, so that the sum is rounded to an integer. ln 2 is split so that n * high is exact;
-   |r| <= ln 2 / 2; the polynomial is a Chebyshev interpolation of degree 6, error 2e-9. */
-V_INLINE VF v_exp_core(VF clipped, VF low, VF *n)
+/* x = n * ln 2 + r, |r| <= ln 2 / 2. Adding 1.5 * 2^23 leaves no room for a fraction, so that the sum is rounded to an
+   integer. ln 2 is split so that n * high is exact. */
+V_INLINE VF v_exp_reduce(VF x, VF *n)
 {
     const VF no_fraction = v_set(0x1.8p23f);
-    *n = v_sub(v_fma(clipped, v_set(1.44269504f), no_fraction), no_fraction);
-    VF r = v_fnma(*n, v_set(0.693359375f), clipped);
-    r = v_add(v_fnma(*n, v_set(-2.12194440e-4f), r), low);
+    *n = v_sub(v_fma(x, v_set(1.44269504f), no_fraction), no_fraction);
+    return v_fnma(*n, v_set(-2.12194440e-4f), v_fnma(*n, v_set(0.693359375f), x));
+}
+
+/* exp(r) - 1: a Chebyshev interpolation of degree 6, error 2e-9. */
+V_INLINE VF v_exp_polynomial(VF r)
+{
     VF q = v_fma(v_set(0.0013926927f), r, v_set(0.008363774f));
     q = v_fma(q, r, v_set(0.04166655f));
     q = v_fma(q, r, v_set(0.16666573f));
@@ -176,28 +185,31 @@ V_INLINE VF v_exp_core(VF clipped, VF low, VF *n)
     return v_fma(v_mul(r, r), q, r);
 }
 
-/*
- * exp(x + low), |low| at most some units in the last place of x. Results below 2^-126 are rounded once; exp below
- * exp(-104) is 0, above exp(88.73) infinity. The error over all f32 is checked by tests/unit/test_cpu_rows.c.
- */
-V_INLINE VF v_exp_sum(VF x, VF low)
+/* exp(x) = 2^n * exp(r). Results below 2^-126 are rounded once; exp below exp(-104) is 0, above exp(88.73) infinity.
+   The error over all f32 is checked by tests/unit/test_cpu_rows.c. */
+V_INLINE VF v_exp_clipped(VF clipped)
 {
     VF n;
-    const VF clipped = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
-    const VF p = v_exp_core(clipped, low, &n);
+    const VF p = v_exp_polynomial(v_exp_reduce(clipped, &n));
     return v_scale(v_add(p, v_set(1.0f)), n);
 }
 
 V_INLINE VF v_exp(VF x)
 {
-    return v_exp_sum(x, v_set(0.0f));
+    return v_exp_clipped(v_min(v_set(89.0f), v_max(v_set(-104.0f), x)));
+}
+
+/* For x <= 0 or NaN. */
+V_INLINE VF v_exp_negative(VF x)
+{
+    return v_exp_clipped(v_max(v_set(-104.0f), x));
 }
 
 /* exp(x) - 1 for x <= 0, without cancellation: 2^n * p + (2^n - 1). */
 V_INLINE VF v_expm1_negative(VF x)
 {
     VF n;
-    const VF p = v_exp_core(v_min(v_set(0.0f), v_max(v_set(-104.0f), x)), v_set(0.0f), &n);
+    const VF p = v_exp_polynomial(v_exp_reduce(v_min(v_set(0.0f), v_max(v_set(-104.0f), x)), &n));
     const VF power = v_scale(v_set(1.0f), n);
     return v_fma(power, p, v_sub(power, v_set(1.0f)));
 }
