@@ -143,7 +143,7 @@ anymps_device *encoder_device(const encoder *e)
 
 /* A sentence with its numbers. */
 typedef struct item {
-    int32_t *ids;
+    const int32_t *ids;
     size_t length;
     size_t index; /* where its row goes */
 } item;
@@ -177,15 +177,19 @@ static anymps_status find_plan(encoder *e, const item *items, size_t count, plan
     return status;
 }
 
-/* The words' rows, written where the device reads them. */
-static void embed(const encoder *e, const item *items, size_t count)
+/* The words' rows, written where the device reads them, in the order of plan.h. */
+static void embed(const encoder *e, const plan *p, const item *items)
 {
     const size_t bytes = MINILM_WIDTH * anymps_dtype_bytes(e->model.dtype);
     const unsigned char *const words = anymps_matrix_contents(e->model.weights.words);
     unsigned char *to = anymps_buffer_contents(e->model.room.input);
-    for (size_t s = 0; s < count; s++) {
-        for (size_t i = 0; i < items[s].length; i++, to += bytes) {
-            memcpy(to, words + (size_t)items[s].ids[i] * bytes, bytes);
+    run r;
+    for (size_t s = 0; s < p->count; s += r.count) {
+        r = plan_next_run(p, s, 0, 0);
+        for (size_t i = 0; i < r.length; i++) {
+            for (size_t k = 0; k < r.count; k++, to += bytes) {
+                memcpy(to, words + (size_t)items[s + k].ids[i] * bytes, bytes);
+            }
         }
     }
 }
@@ -198,7 +202,7 @@ static anymps_status run_batch(encoder *e, const item *items, size_t count, floa
         return status;
     }
     const uint64_t begin = now_ns();
-    embed(e, items, count);
+    embed(e, p, items);
     const uint64_t embedded = now_ns();
     status = anymps_command_buffer_commit(p->commands);
     status = status != ANYMPS_OK ? status : anymps_command_buffer_wait(p->commands);
@@ -211,7 +215,7 @@ static anymps_status run_batch(encoder *e, const item *items, size_t count, floa
     }
     p->used = ++e->times.commits;
     e->times.tokens += p->tokens;
-    e->times.tokens_ns += embedded - begin;
+    e->times.rows_ns += embedded - begin;
     e->times.run_ns += now_ns() - embedded;
     return ANYMPS_OK;
 }
@@ -291,6 +295,36 @@ anymps_status encoder_run(encoder *e, const sentence *sentences, size_t count, f
     int32_t *const ids = items != NULL ? tokenize(e, sentences, count, items) : NULL;
     const anymps_status status = ids != NULL ? run_items(e, items, count, embeddings) : ANYMPS_OUT_OF_MEMORY;
     free(ids);
+    free(items);
+    return status;
+}
+
+/* Cuts `ids` into sentences; false: a length or a number is out of range. */
+static bool cut(const encoder *e, const int32_t *ids, const size_t *lengths, size_t count, item *items)
+{
+    for (size_t i = 0; i < count; ids += lengths[i++]) {
+        if (lengths[i] == 0 || lengths[i] > MINILM_MOST_TOKENS) {
+            return false;
+        }
+        for (size_t j = 0; j < lengths[i]; j++) {
+            if (ids[j] < 0 || (size_t)ids[j] >= e->vocabulary) {
+                return false;
+            }
+        }
+        items[i] = (item){ids, lengths[i], i};
+    }
+    return true;
+}
+
+anymps_status encoder_run_tokens(encoder *e, const int32_t *ids, const size_t *lengths, size_t count, float *embeddings)
+{
+    if (count == 0) {
+        return ANYMPS_OK;
+    }
+    item *const items = calloc(count, sizeof *items);
+    const anymps_status status = items == NULL                         ? ANYMPS_OUT_OF_MEMORY
+                                 : !cut(e, ids, lengths, count, items) ? ANYMPS_INVALID_ARGUMENT
+                                                                       : run_items(e, items, count, embeddings);
     free(items);
     return status;
 }

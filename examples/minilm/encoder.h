@@ -27,7 +27,8 @@ typedef struct encoder_desc {
 /* What the work took, since the encoder was opened. */
 typedef struct encoder_times {
     uint64_t load_ns;   /* opening: mapping weights, kernels */
-    uint64_t tokens_ns; /* WordPiece and the embedding rows */
+    uint64_t tokens_ns; /* WordPiece */
+    uint64_t rows_ns;   /* looking the tokens' embedding rows up */
     uint64_t encode_ns; /* recording command buffers */
     uint64_t run_ns;    /* from commit to the result */
     size_t tokens;
@@ -48,6 +49,11 @@ typedef struct sentence {
 
 /* Writes a row of MINILM_WIDTH numbers for each of `count` sentences. */
 anymps_status encoder_run(encoder *e, const sentence *sentences, size_t count, float *embeddings);
+
+/* The same for token numbers, [CLS] first and [SEP] last: sentence i is the next lengths[i] of `ids`, 1 to
+   MINILM_MOST_TOKENS. INVALID_ARGUMENT: a length or a number out of range. */
+anymps_status encoder_run_tokens(encoder *e, const int32_t *ids, const size_t *lengths, size_t count,
+                                 float *embeddings);
 
 encoder_times encoder_get_times(const encoder *e);
 /* Borrowed from the encoder. */

@@ -287,11 +287,12 @@ static void print_times(const encoder *e, size_t count)
     if (anymps_device_get_properties(encoder_device(e), &p) != ANYMPS_OK) {
         return;
     }
-    fprintf(stderr,
-            "%s (%s): %zu sentences, %zu tokens; load %.1f ms, tokens %.1f ms, record %.1f ms, run %.1f ms; %zu "
-            "commits of %zu recordings\n",
-            p.id, p.architecture, count, t.tokens, (double)t.load_ns * 1e-6, (double)t.tokens_ns * 1e-6,
-            (double)t.encode_ns * 1e-6, (double)t.run_ns * 1e-6, t.commits, t.plans);
+    fprintf(
+        stderr,
+        "%s (%s): %zu sentences, %zu tokens; load %.1f ms, tokens %.1f ms, rows %.1f ms, record %.1f ms, run %.1f ms; "
+        "%zu commits of %zu recordings\n",
+        p.id, p.architecture, count, t.tokens, (double)t.load_ns * 1e-6, (double)t.tokens_ns * 1e-6,
+        (double)t.rows_ns * 1e-6, (double)t.encode_ns * 1e-6, (double)t.run_ns * 1e-6, t.commits, t.plans);
 }
 
 static bool answer(const options *o, encoder *e, lines *l)

@@ -83,8 +83,12 @@ static anymps_status make_workspace(model *m)
     workspace *const r = &m->room;
     const size_t wide = m->most_tokens * MINILM_WIDTH * anymps_dtype_bytes(m->dtype);
     const size_t sentences = sizeof(float) * MINILM_BATCH_SENTENCES * MINILM_WIDTH;
-    TRY(make_buffer(m, wide, ANYMPS_STORAGE_SHARED, &r->input));
     TRY(make_buffer(m, wide, m->own, &r->x));
+    if (m->own == ANYMPS_STORAGE_SHARED) {
+        r->input = anymps_buffer_retain(r->x);
+    } else {
+        TRY(make_buffer(m, wide, ANYMPS_STORAGE_SHARED, &r->input));
+    }
     TRY(make_buffer(m, 3 * wide, m->own, &r->heads));
     TRY(make_buffer(m, wide, m->own, &r->context));
     TRY(make_buffer(m, wide, m->own, &r->change));
@@ -111,10 +115,13 @@ static anymps_status make_kernels(model *m)
 {
     anymps_softmax_desc softmax = ANYMPS_SOFTMAX_DESC_INIT;
     anymps_norm_desc layer_norm = ANYMPS_NORM_DESC_INIT;
+    anymps_neuron_desc copy = ANYMPS_NEURON_DESC_INIT;
     softmax.scale = 1.0 / sqrt((double)MINILM_HEAD);
     softmax.dtype = m->dtype;
     layer_norm.epsilon = 1e-12; /* config.json */
     layer_norm.dtype = m->dtype;
+    copy.dtype = m->dtype;
+    TRY(anymps_neuron_create(m->device, &copy, &m->kernels.copy));
     TRY(make_dense(m, ANYMPS_NEURON_NONE, &m->kernels.dense));
     TRY(make_dense(m, ANYMPS_NEURON_GELU, &m->kernels.dense_gelu));
     TRY(anymps_softmax_create(m->device, &softmax, &m->kernels.softmax));
@@ -166,8 +173,8 @@ void model_close(model *m)
     const workspace *const r = &m->room;
     anymps_buffer *const buffers[] = {r->input,  r->x,    r->heads,  r->context, r->change, r->inner,
                                       r->scores, r->mean, r->result, r->ones,    r->scale,  r->places};
-    anymps_kernel *const fixed[] = {m->kernels.dense, m->kernels.dense_gelu, m->kernels.softmax, m->kernels.norm,
-                                    m->kernels.unit};
+    anymps_kernel *const fixed[] = {m->kernels.dense, m->kernels.dense_gelu, m->kernels.softmax,
+                                    m->kernels.norm,  m->kernels.unit,       m->kernels.copy};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
         anymps_buffer_release(buffers[i]);
     }
@@ -226,57 +233,38 @@ static anymps_status encode_norm(model *m, plan *p, anymps_matrix *source, const
     return anymps_layer_norm_encode(m->kernels.norm, p->commands, source, x, n->weight, n->bias, x, NULL);
 }
 
-/* Sentences of one length that lie one after the other. */
-typedef struct run {
-    size_t row, count, length; /* first row of x, sentences, tokens of each */
-    size_t scores;             /* where theirs begin, in elements */
-} run;
-
-/* What one step of a run's attention works on: one head of all sentences, or all heads of one sentence. */
-typedef struct share {
-    pattern query, scores, context; /* key and value lie as the query does, one and two widths further */
-} share;
-
-static share one_head(const run *r, size_t head)
+/* A third of every head of a run, side by side in the rows of the product for all three: `part` 0 query, 1 key, 2 value. */
+static pattern heads_of(const run *r, size_t part)
 {
-    const size_t n = r->length, c = r->count, width = 3 * MINILM_WIDTH, at = head * MINILM_HEAD;
-    return (share){.query = {r->row * width + at, n, MINILM_HEAD, width, n * width, c},
-                   .scores = {r->scores + head * c * n * n, n, n, n, n * n, c},
-                   .context = {r->row * MINILM_WIDTH + at, n, MINILM_HEAD, MINILM_WIDTH, n * MINILM_WIDTH, c}};
+    const size_t width = 3 * (size_t)MINILM_WIDTH, each = 3 * (size_t)MINILM_HEAD;
+    return (pattern){
+        r->row * width + part * MINILM_HEAD, r->length, MINILM_HEAD, r->count * width, each, r->count * MINILM_HEADS};
 }
 
-static share one_sentence(const run *r, size_t s)
+static pattern context_of(const run *r)
 {
-    const size_t n = r->length, row = r->row + s * n, width = 3 * MINILM_WIDTH;
-    return (share){.query = {row * width, n, MINILM_HEAD, width, MINILM_HEAD, MINILM_HEADS},
-                   .scores = {r->scores + s * MINILM_HEADS * n * n, n, n, n, n * n, MINILM_HEADS},
-                   .context = {row * MINILM_WIDTH, n, MINILM_HEAD, MINILM_WIDTH, MINILM_HEAD, MINILM_HEADS}};
+    const size_t row = r->count * MINILM_WIDTH;
+    return (pattern){r->row * MINILM_WIDTH, r->length, MINILM_HEAD, row, MINILM_HEAD, r->count * MINILM_HEADS};
 }
 
-/* The fewer products, the fewer launches. */
-static size_t shares_of(const run *r)
+static pattern scores_of(const run *r)
 {
-    return r->count < MINILM_HEADS ? r->count : MINILM_HEADS;
+    const size_t n = r->length;
+    return (pattern){r->scores, n, n, n, n * n, r->count * MINILM_HEADS};
 }
 
-static share share_of(const run *r, size_t i)
+/* scores = query · keyᵀ of all heads of all sentences of the run; or context = scores · value. */
+static anymps_status encode_product(model *m, plan *p, const run *r, bool weigh)
 {
-    return r->count < MINILM_HEADS ? one_sentence(r, i) : one_head(r, i);
-}
-
-/* left · right = result; `further` widths beyond the query lies the right operand, key or value. */
-static anymps_status encode_share(model *m, plan *p, const share *s, size_t length, bool weigh)
-{
+    const pattern scores = scores_of(r), context = context_of(r), query = heads_of(r, 0),
+                  other = heads_of(r, weigh ? 2 : 1);
+    anymps_buffer *const from = weigh ? m->room.scores : m->room.heads, *const to =
+                                                                            weigh ? m->room.context : m->room.scores;
     anymps_matrix *left = NULL, *right = NULL, *result = NULL;
-    pattern other = s->query;
-    other.first += (weigh ? 2 : 1) * (size_t)MINILM_WIDTH;
-    anymps_status status = weigh ? view_pattern(m->room.scores, m->dtype, &s->scores, &left)
-                                 : view_pattern(m->room.heads, m->dtype, &s->query, &left);
+    anymps_status status = view_pattern(from, m->dtype, weigh ? &scores : &query, &left);
     status = status != ANYMPS_OK ? status : view_pattern(m->room.heads, m->dtype, &other, &right);
-    status = status != ANYMPS_OK ? status
-             : weigh             ? view_pattern(m->room.context, m->dtype, &s->context, &result)
-                                 : view_pattern(m->room.scores, m->dtype, &s->scores, &result);
-    anymps_kernel *const kernel = weigh ? m->kernels.weigh[length] : m->kernels.score[length];
+    status = status != ANYMPS_OK ? status : view_pattern(to, m->dtype, weigh ? &context : &scores, &result);
+    anymps_kernel *const kernel = weigh ? m->kernels.weigh[r->length] : m->kernels.score[r->length];
     status = status != ANYMPS_OK ? status : anymps_matmul_encode(kernel, p->commands, left, right, result, NULL);
     anymps_matrix_release(left);
     anymps_matrix_release(right);
@@ -297,8 +285,7 @@ static anymps_status encode_softmax(model *m, plan *p, const run *r)
     return status;
 }
 
-/* The run that begins with sentence `s`. */
-static run next_run(const plan *p, size_t s, size_t row, size_t scores)
+run plan_next_run(const plan *p, size_t s, size_t row, size_t scores)
 {
     run r = {.row = row, .length = p->lengths[s], .scores = scores};
     while (s + r.count < p->count && p->lengths[s + r.count] == r.length) {
@@ -311,16 +298,10 @@ static anymps_status encode_attention(model *m, plan *p)
 {
     run r;
     for (size_t s = 0, row = 0, scores = 0; s < p->count; s += r.count) {
-        r = next_run(p, s, row, scores);
-        for (size_t i = 0; i < shares_of(&r); i++) {
-            const share each = share_of(&r, i);
-            TRY(encode_share(m, p, &each, r.length, false));
-        }
+        r = plan_next_run(p, s, row, scores);
+        TRY(encode_product(m, p, &r, false));
         TRY(encode_softmax(m, p, &r));
-        for (size_t i = 0; i < shares_of(&r); i++) {
-            const share each = share_of(&r, i);
-            TRY(encode_share(m, p, &each, r.length, true));
-        }
+        TRY(encode_product(m, p, &r, true));
         row += r.count * r.length;
         scores += r.count * MINILM_HEADS * r.length * r.length;
     }
@@ -338,11 +319,17 @@ static anymps_status encode_layer(model *m, plan *p, const layer *l, const views
     return encode_norm(m, p, v->change, &l->output_norm, v->x);
 }
 
+/* The rows of every sentence of a run, side by side. */
+static pattern rows_of(const run *r)
+{
+    return (pattern){r->row * MINILM_WIDTH, r->length, MINILM_WIDTH, r->count * MINILM_WIDTH, MINILM_WIDTH, r->count};
+}
+
 /* mean[s] = (1…1)·X of sentence s / n, for all sentences s of a run */
 static anymps_status encode_mean(model *m, plan *p, const run *r, size_t s)
 {
     const size_t n = r->length;
-    const pattern rows = {r->row * MINILM_WIDTH, n, MINILM_WIDTH, MINILM_WIDTH, n * MINILM_WIDTH, r->count};
+    const pattern rows = rows_of(r);
     const pattern means = {s * MINILM_WIDTH, 1, MINILM_WIDTH, MINILM_WIDTH, MINILM_WIDTH, r->count};
     anymps_matrix *ones = NULL, *x = NULL, *mean = NULL;
     anymps_status status = view(m->room.ones, m->dtype, 0, 1, n, &ones);
@@ -363,7 +350,7 @@ static anymps_status encode_pooling(model *m, plan *p)
     anymps_vector *scale = NULL;
     run r;
     for (size_t s = 0, row = 0; s < p->count; s += r.count, row += r.count * r.length) {
-        r = next_run(p, s, row, 0);
+        r = plan_next_run(p, s, row, 0);
         TRY(encode_mean(m, p, &r, s));
     }
     anymps_status status = view(m->room.mean, ANYMPS_DTYPE_F32, 0, p->count, MINILM_WIDTH, &mean);
@@ -396,21 +383,34 @@ static void release_views(const views *v)
     }
 }
 
-/* x = norm(words + places) for the sentences of a run; the sum stays in the input, which the host writes anew. */
-static anymps_status encode_input(model *m, plan *p, const run *r)
+/* x = norm(x + places) for the sentences of a run. */
+static anymps_status encode_places(model *m, plan *p, const run *r)
 {
-    const size_t n = r->length;
-    const pattern rows = {r->row * MINILM_WIDTH, n, MINILM_WIDTH, MINILM_WIDTH, n * MINILM_WIDTH, r->count};
+    const pattern rows = rows_of(r);
     const norm *const first = &m->weights.norm;
-    anymps_matrix *words = NULL, *places = NULL, *x = NULL;
-    anymps_status status = view_pattern(m->room.input, m->dtype, &rows, &words);
-    status = status != ANYMPS_OK ? status : view(m->room.places, m->dtype, 0, n, MINILM_WIDTH, &places);
+    anymps_matrix *places = NULL, *x = NULL;
+    anymps_status status = view(m->room.places, m->dtype, 0, r->length, MINILM_WIDTH, &places);
     status = status != ANYMPS_OK ? status : view_pattern(m->room.x, m->dtype, &rows, &x);
     status = status != ANYMPS_OK ? status
-                                 : anymps_layer_norm_encode(m->kernels.norm, p->commands, places, words, first->weight,
+                                 : anymps_layer_norm_encode(m->kernels.norm, p->commands, places, x, first->weight,
                                                             first->bias, x, NULL);
-    anymps_matrix_release(words);
     anymps_matrix_release(places);
+    anymps_matrix_release(x);
+    return status;
+}
+
+/* The words' rows go to the device's own memory once, in one piece; where that is the host's they are there already. */
+static anymps_status encode_words(model *m, plan *p)
+{
+    anymps_matrix *words = NULL, *x = NULL;
+    if (m->room.input == m->room.x) {
+        return ANYMPS_OK;
+    }
+    anymps_status status = view(m->room.input, m->dtype, 0, 1, p->tokens * MINILM_WIDTH, &words);
+    status = status != ANYMPS_OK ? status : view(m->room.x, m->dtype, 0, 1, p->tokens * MINILM_WIDTH, &x);
+    status =
+        status != ANYMPS_OK ? status : anymps_neuron_encode(m->kernels.copy, p->commands, words, NULL, NULL, x, NULL);
+    anymps_matrix_release(words);
     anymps_matrix_release(x);
     return status;
 }
@@ -419,9 +419,10 @@ static anymps_status encode_network(model *m, plan *p, const views *v)
 {
     const weights *const w = &m->weights;
     run r;
+    TRY(encode_words(m, p));
     for (size_t s = 0, row = 0; s < p->count; s += r.count, row += r.count * r.length) {
-        r = next_run(p, s, row, 0);
-        TRY(encode_input(m, p, &r));
+        r = plan_next_run(p, s, row, 0);
+        TRY(encode_places(m, p, &r));
     }
     for (int i = 0; i < MINILM_LAYERS; i++) {
         TRY(encode_layer(m, p, &w->layers[i], v));

@@ -2,8 +2,9 @@
 /*
  * plan.h: the network recorded for one batch shape, as a command buffer that is committed again and again.
  *
- * A batch is sentences one after the other without padding, x [tokens × 384]; its shape is the list of their lengths.
- * Attention sees each sentence as 12 matrices side by side in the rows of x (heads), so that no head is copied.
+ * A batch is sentences without padding, x [tokens × 384]; its shape is the list of their lengths. Sentences of one length,
+ * a run, are woven: first the first tokens of all of them, then the second ones. So all heads of all its sentences are matrices
+ * side by side in rows, one distance apart: attention is one batch for each product, and no head is copied.
  * Called by encoder.c.
  */
 #ifndef MINILM_PLAN_H
@@ -17,10 +18,12 @@ enum { MINILM_BATCH_TOKENS_CPU = 1024, MINILM_BATCH_TOKENS = 4096, MINILM_BATCH_
 
 /* Buffers that every plan uses, one plan at a time. */
 typedef struct workspace {
-    anymps_buffer *input;   /* tokens × width: the words' embedding rows, written by the host before every commit */
+    anymps_buffer
+        *input; /* tokens × width: the words' embedding rows, written by the host before every commit; x itself
+                               where the device's memory is the host's */
     anymps_buffer *places;  /* longest sentence × width: position i + type 0 */
     anymps_buffer *x;       /* tokens × width: the state that runs through the layers */
-    anymps_buffer *heads;   /* tokens × 3·width: query, key, value side by side */
+    anymps_buffer *heads;   /* tokens × 3·width: query, key and value of head 0, of head 1, … */
     anymps_buffer *context; /* tokens × width */
     anymps_buffer *change;  /* tokens × width: what is added to x next */
     anymps_buffer *inner;   /* tokens × inner */
@@ -33,7 +36,7 @@ typedef struct workspace {
 
 /* Kernels: those whose sizes come from the operands once, those of a sentence length when it first appears. */
 typedef struct kernels {
-    anymps_kernel *dense, *dense_gelu, *softmax, *norm, *unit;
+    anymps_kernel *dense, *dense_gelu, *softmax, *norm, *unit, *copy;
     anymps_kernel *score[MINILM_MOST_TOKENS + 1]; /* by sentence length */
     anymps_kernel *weigh[MINILM_MOST_TOKENS + 1];
     anymps_kernel *mean[MINILM_MOST_TOKENS + 1];
@@ -60,6 +63,15 @@ typedef struct plan {
     anymps_command_buffer *commands;
     uint64_t used; /* for replacing the one unused for longest */
 } plan;
+
+/* Sentences of one length: token i of sentence k of the run is row `row` + i·count + k of x. */
+typedef struct run {
+    size_t row, count, length; /* first row, sentences, tokens of each */
+    size_t scores;             /* where theirs begin, in elements */
+} run;
+
+/* The run that begins with this sentence. */
+run plan_next_run(const plan *p, size_t sentence, size_t row, size_t scores);
 
 /* Records the network for sentences of these lengths. */
 anymps_status plan_record(model *m, const size_t *lengths, size_t count, plan *out);

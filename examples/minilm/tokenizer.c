@@ -311,9 +311,18 @@ static void end_word(state *s)
     s->characters = 0;
 }
 
+/* Of the ASCII that normalise lets through, all but letters, digits and the blank. */
+static bool stands_alone(uint32_t c)
+{
+    if (c < 0x80) {
+        return c > ' ' && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9');
+    }
+    return IN(punctuation, c) || IN(apart, c);
+}
+
 static void take(state *s, uint32_t c)
 {
-    const bool alone = IN(punctuation, c) || IN(apart, c);
+    const bool alone = stands_alone(c);
     if (c == ' ' || alone) {
         end_word(s);
     }

@@ -31,33 +31,43 @@ static anymps_load_desc as(anymps_dtype dtype)
     return desc;
 }
 
-/* A buffer of the device's own memory, filled with `bytes` from each of `count` buffers in turn. */
-static anymps_buffer *gather(loader *l, anymps_buffer *const *parts, const size_t *offsets, size_t count, size_t bytes)
+/* Tensors of one shape, to become one: in turns `bytes` from each, until all is taken. */
+enum { MOST_PARTS = 3 };
+typedef struct parts {
+    anymps_buffer *buffers[MOST_PARTS];
+    size_t offsets[MOST_PARTS];
+    size_t count;
+    size_t bytes;
+    size_t turns;
+} parts;
+
+/* A buffer of the device's own memory with the parts. */
+static anymps_buffer *gather(loader *l, const parts *from)
 {
     anymps_device *const device = l->apart != NULL ? l->apart : l->device;
     const anymps_storage storage = l->apart != NULL ? ANYMPS_STORAGE_PRIVATE : ANYMPS_STORAGE_SHARED;
     anymps_buffer *all = NULL;
     if (l->status == ANYMPS_OK) {
-        l->status = anymps_buffer_create(device, count * bytes, storage, &all);
+        l->status = anymps_buffer_create(device, from->count * from->turns * from->bytes, storage, &all);
     }
-    for (size_t i = 0; i < count && l->status == ANYMPS_OK; i++) {
-        l->status = anymps_buffer_copy(all, i * bytes, parts[i], offsets[i], bytes);
+    for (size_t i = 0; i < from->count * from->turns && l->status == ANYMPS_OK; i++) {
+        const size_t part = i % from->count, turn = i / from->count;
+        l->status = anymps_buffer_copy(all, i * from->bytes, from->buffers[part],
+                                       from->offsets[part] + turn * from->bytes, from->bytes);
     }
     return all;
 }
 
-/* `count` matrices of one shape one below the other; they are released. */
-static anymps_matrix *stack(loader *l, anymps_matrix *const *parts, size_t count)
+/* One matrix of `count` of one shape, `turns` pieces of rows from each; they are released. */
+static anymps_matrix *stack(loader *l, anymps_matrix *const *matrices, size_t count, size_t turns)
 {
-    enum { MOST = 3 };
-    anymps_buffer *buffers[MOST];
-    size_t offsets[MOST];
-    anymps_matrix_desc d = anymps_matrix_get_desc(parts[0]);
+    anymps_matrix_desc d = anymps_matrix_get_desc(matrices[0]);
+    parts from = {.count = count, .turns = turns, .bytes = d.rows / turns * d.row_bytes};
     for (size_t i = 0; i < count; i++) {
-        buffers[i] = anymps_matrix_buffer(parts[i]);
-        offsets[i] = anymps_matrix_offset_bytes(parts[i]);
+        from.buffers[i] = anymps_matrix_buffer(matrices[i]);
+        from.offsets[i] = anymps_matrix_offset_bytes(matrices[i]);
     }
-    anymps_buffer *const all = gather(l, buffers, offsets, count, d.rows * d.row_bytes);
+    anymps_buffer *const all = gather(l, &from);
     anymps_matrix *made = NULL;
     d.rows *= count;
     d.matrix_bytes = 0;
@@ -66,22 +76,20 @@ static anymps_matrix *stack(loader *l, anymps_matrix *const *parts, size_t count
     }
     anymps_buffer_release(all);
     for (size_t i = 0; i < count; i++) {
-        anymps_matrix_release(parts[i]);
+        anymps_matrix_release(matrices[i]);
     }
     return made;
 }
 
-static anymps_vector *stack_vectors(loader *l, anymps_vector *const *parts, size_t count)
+static anymps_vector *stack_vectors(loader *l, anymps_vector *const *vectors, size_t count, size_t turns)
 {
-    enum { MOST = 3 };
-    anymps_buffer *buffers[MOST];
-    size_t offsets[MOST];
-    anymps_vector_desc d = anymps_vector_get_desc(parts[0]);
+    anymps_vector_desc d = anymps_vector_get_desc(vectors[0]);
+    parts from = {.count = count, .turns = turns, .bytes = d.length / turns * anymps_dtype_bytes(d.dtype)};
     for (size_t i = 0; i < count; i++) {
-        buffers[i] = anymps_vector_buffer(parts[i]);
-        offsets[i] = anymps_vector_offset_bytes(parts[i]);
+        from.buffers[i] = anymps_vector_buffer(vectors[i]);
+        from.offsets[i] = anymps_vector_offset_bytes(vectors[i]);
     }
-    anymps_buffer *const all = gather(l, buffers, offsets, count, d.length * anymps_dtype_bytes(d.dtype));
+    anymps_buffer *const all = gather(l, &from);
     anymps_vector *made = NULL;
     d.length *= count;
     d.vector_bytes = 0;
@@ -90,7 +98,7 @@ static anymps_vector *stack_vectors(loader *l, anymps_vector *const *parts, size
     }
     anymps_buffer_release(all);
     for (size_t i = 0; i < count; i++) {
-        anymps_vector_release(parts[i]);
+        anymps_vector_release(vectors[i]);
     }
     return made;
 }
@@ -140,32 +148,33 @@ static dense load_dense(loader *l, int number, const char *part, size_t outputs,
     d.weight = matrix(l, name_of(name, number, part, "weight"), outputs, inputs);
     d.bias = vector(l, name_of(name, number, part, "bias"), outputs);
     if (l->apart != NULL) {
-        d.weight = stack(l, &d.weight, 1);
-        d.bias = stack_vectors(l, &d.bias, 1);
+        d.weight = stack(l, &d.weight, 1, 1);
+        d.bias = stack_vectors(l, &d.bias, 1, 1);
     }
     return d;
 }
 
+/* Query, key and value head by head: plan.c then finds every head of every sentence one distance further. */
 static dense load_heads(loader *l, int number)
 {
-    static const char *const parts[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
+    static const char *const names[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
     char name[96];
     anymps_matrix *matrices[3];
     anymps_vector *biases[3];
     for (int i = 0; i < 3; i++) {
-        matrices[i] = matrix(l, name_of(name, number, parts[i], "weight"), MINILM_WIDTH, MINILM_WIDTH);
-        biases[i] = vector(l, name_of(name, number, parts[i], "bias"), MINILM_WIDTH);
+        matrices[i] = matrix(l, name_of(name, number, names[i], "weight"), MINILM_WIDTH, MINILM_WIDTH);
+        biases[i] = vector(l, name_of(name, number, names[i], "bias"), MINILM_WIDTH);
     }
     dense d;
-    d.weight = stack(l, matrices, 3);
-    d.bias = stack_vectors(l, biases, 3);
+    d.weight = stack(l, matrices, 3, MINILM_HEADS);
+    d.bias = stack_vectors(l, biases, 3, MINILM_HEADS);
     return d;
 }
 
 static anymps_vector *norm_vector(loader *l, const char *name)
 {
     anymps_vector *const v = vector(l, name, MINILM_WIDTH);
-    return l->apart != NULL ? stack_vectors(l, &v, 1) : v;
+    return l->apart != NULL ? stack_vectors(l, &v, 1, 1) : v;
 }
 
 static norm load_norm(loader *l, int number, const char *part)

@@ -21,7 +21,7 @@ typedef struct norm {
 } norm;
 
 typedef struct layer {
-    dense heads;     /* 3·width × width: query, key and value one below the other, one product for all */
+    dense heads;     /* 3·width × width: query, key and value of head 0, of head 1, …: one product for all */
     dense attention; /* width × width */
     norm attention_norm;
     dense inner;  /* inner × width */
