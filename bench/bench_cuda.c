@@ -394,8 +394,13 @@ static void bench_all(void)
         bench_lora(64, 1024, ranks[n], bf16);
     }
     bench_lora(64, 4096, 64, bf16);
-    bench_lora(512, 4096, 64, bf16);
-    bench_lora(512, 4096, 64, f32);
+    static const size_t many[] = {128, 256, 512};
+    for (size_t n = 0; n < sizeof many / sizeof many[0]; n++) {
+        bench_lora(many[n], 1024, 16, bf16);
+        bench_lora(many[n], 1024, 16, f32);
+        bench_lora(many[n], 4096, 64, bf16);
+        bench_lora(many[n], 4096, 64, f32);
+    }
     bench_lora(4096, 4096, 64, bf16);
     for (int i = 0; i < 3; i += 2) {
         bench_softmax(128, 1024, floats[i]);

@@ -95,6 +95,7 @@ __device__ inline void multiply_cut(float (&d)[4], float (&small)[4], const unsi
             cut(value, &right[i], &rest[i], odd);
         } else {
             right[i] = __float_as_uint(value);
+            *odd |= !(fabsf(value) < CUDART_INF_F); /* times a low part of 0 it would be NaN */
         }
     }
     if constexpr (sizeof(T) == 4) {

@@ -128,7 +128,7 @@ typedef struct amps_wgmma_params {
     int32_t group;       /* gemm_large: rows of tiles that are walked together */
     int32_t splits;      /* gemm_tile: blocks of the cluster, which share the interior */
     int32_t turned;
-    int32_t simple; /* gemm_tile: only alpha to apply, rows of the result in whole, aligned 16 bytes */
+    int32_t simple; /* gemm_tile: rows of the result, bias and slopes in whole, aligned 16 bytes */
     int32_t left_batched, right_batched;
 } amps_wgmma_params;
 
@@ -140,7 +140,7 @@ typedef struct amps_pack_params {
     int64_t depth;                /* of the copy's rows: interior rounded up to 16 bytes */
 } amps_pack_params;
 
-/* lora.cu, lora_mma.cu: result = [addend] + [result] + scale * (source * down) * up. */
+/* lora.cu, lora_mma.cu, lora_rows.cu: result = [addend] + [result] + scale * (source * down) * up. */
 typedef struct amps_lora_params {
     uint64_t source, down, up, result;
     uint64_t addend;  /* f32, tight rows × outputs per matrix; 0: none */
@@ -162,6 +162,7 @@ typedef struct amps_lora_params {
     int32_t received_floats;                    /* room for the sums of the other blocks */
     int32_t source_packs, down_packs, up_packs; /* rows start at 16 bytes */
     int32_t result_pairs;                       /* rows start at two elements */
+    int32_t product_packs, result_packs; /* lora_rows.cu, which has up_packs too: rows are whole, aligned 16 bytes */
 } amps_lora_params;
 
 #endif /* AMPS_CUDA_PARAMS_H */

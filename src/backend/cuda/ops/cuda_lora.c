@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuda_lora.c: the low-rank update on CUDA. Without `weights` it is one launch of lora.cu; with them their product
- * goes to f32 scratch first (cuda_gemm.c), so that the sum is rounded once. Called by plan.c.
+ * cuda_lora.c: the low-rank update on CUDA. Few rows are one launch of lora.cu or lora_mma.cu; many rows are the product with
+ * `down` to f32 scratch (cuda_gemm.c) and then lora_rows.cu. The product with `weights`, if they are given, goes to f32
+ * scratch first, so that the sum is rounded once. Called by plan.c.
  */
 #include "backend/cuda/ops/cuda_ops.h"
 
@@ -52,10 +53,22 @@ static bool product_first(const amps_record *record, const sizes *size)
            groups * slices * record->batch * size->inputs > REPEATED_BYTES / (size->rank * element);
 }
 
+/* Every cluster of lora_mma.cu reads `down` and `up` for 16 rows. From this many elements of source or result on (measured on
+   an H100: 512 × 1024, 128 × 4096) a product of its own for all rows and lora_rows.cu behind it are sooner done. */
+enum { APART_FROM = 1 << 19, APART_ROWS = 64, APART_INPUTS = 64 };
+
+static bool by_rows(const amps_cuda_device *device, const amps_record *record, const sizes *size)
+{
+    const size_t wide = amps_max(size->inputs, size->outputs);
+    return device->has_sm90a && size->rows >= APART_ROWS && size->inputs >= APART_INPUTS &&
+           size->rows * record->batch >= APART_FROM / amps_min(wide, (size_t)APART_FROM) &&
+           size->outputs <= INT32_MAX && (size->rank >= MMA_FROM_RANK || product_first(record, size));
+}
+
 /* lora_mma.cu takes it: from rank 9 on, and where the others would make the first product apart. */
 static bool on_tensor_cores(const amps_cuda_device *device, const amps_record *record, const sizes *size)
 {
-    return device->has_sm90a && size->rank <= MMA_MOST_RANK && size->inputs > 0 &&
+    return device->has_sm90a && size->rank <= MMA_MOST_RANK && size->inputs > 0 && !by_rows(device, record, size) &&
            size->inputs + size->outputs <= INT32_MAX && (size->rank >= MMA_FROM_RANK || product_first(record, size));
 }
 
@@ -66,7 +79,8 @@ static size_t addend_bytes(const amps_record *record, const sizes *size)
 
 static size_t product_bytes(const amps_cuda_device *device, const amps_record *record, const sizes *size)
 {
-    const bool apart = product_first(record, size) && !on_tensor_cores(device, record, size);
+    const bool apart =
+        by_rows(device, record, size) || (product_first(record, size) && !on_tensor_cores(device, record, size));
     return apart ? record->batch * size->rows * size->rank * sizeof(float) : 0;
 }
 
@@ -88,7 +102,8 @@ static amps_gemm product_of(const amps_record *record, size_t operand, bool tran
     const sizes size = sizes_of(record);
     amps_gemm gemm = {.kind = amps_gemm_kind_of(desc->dtype, desc->dtype, ANYMPS_DTYPE_F32),
                       .options = desc->options,
-                      .algorithm = ANYMPS_ALGORITHM_OWN};
+                      .algorithm =
+                          desc->algorithm == ANYMPS_ALGORITHM_OWN ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_AUTO};
     amps_gemm_set_left(&gemm, &record->operands[SOURCE], false);
     amps_gemm_set_right(&gemm, &record->operands[operand], transpose);
     gemm.params.result = to;
@@ -283,6 +298,29 @@ static anymps_status emit_mma(amps_cuda_emitter *out, amps_lora_params *p, int t
     return amps_cuda_launch(out, mma_kernels[type], &shape, p);
 }
 
+/* ---- Many rows -------------------------------------------------------------------------------- */
+
+static const amps_cuda_function row_kernels[3] = {AMPS_FN_lora_f32_rows, AMPS_FN_lora_f16_rows, AMPS_FN_lora_bf16_rows};
+
+/* As in lora_rows.cu. */
+enum { TILE_ROWS = 64, TILE_COLUMNS = 128, TILE_DEPTH = 64, PAIRS = TILE_ROWS * (TILE_DEPTH + 4) };
+enum { PIECE_ELEMENTS = TILE_COLUMNS * (TILE_DEPTH + 8) };
+
+/* `product` has been made. */
+static anymps_status emit_rows(amps_cuda_emitter *out, amps_lora_params *p, int type)
+{
+    const int64_t element = type == 0 ? 4 : 2;
+    const size_t tiles = (size_t)((p->rows + TILE_ROWS - 1) / TILE_ROWS * p->batch) *
+                         (size_t)((p->outputs + TILE_COLUMNS - 1) / TILE_COLUMNS);
+    p->product_packs = p->rank % 4 == 0;
+    p->up_packs = in_packs(p->up, p->up_column == 1 ? p->up_row : p->up_column, p->up_matrix, element);
+    p->result_packs = in_packs(p->result, p->result_row, p->result_matrix, element) && p->outputs * element % 16 == 0;
+    const int64_t pieces = p->rank > TILE_DEPTH ? 2 : 1;
+    const amps_cuda_shape shape = {
+        .grid_x = tiles, .block_x = THREADS, .shared_bytes = (unsigned)(PAIRS * 8 + pieces * PIECE_ELEMENTS * element)};
+    return amps_cuda_launch(out, row_kernels[type], &shape, p);
+}
+
 static int32_t settled_of(const amps_cuda_emitter *out, const amps_record *record)
 {
     const bool weights = amps_cuda_is_settled(out, record, DOWN) && amps_cuda_is_settled(out, record, UP);
@@ -307,10 +345,14 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     if (on_tensor_cores(out->device, record, &size)) {
         return emit_mma(out, &p, amps_cuda_float_index(desc->dtype));
     }
-    if (product_first(record, &size)) {
+    const bool apart = by_rows(out->device, record, &size);
+    if (apart || product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));
         const amps_gemm gemm = by_down(record, &size, p.product);
         ANYMPS_TRY(emit_product(out, &gemm, own));
+    }
+    if (apart) {
+        return emit_rows(out, &p, amps_cuda_float_index(desc->dtype));
     }
     if (p.product == 0 && size.rank <= CLUSTER_RANKS && out->device->has_sm90a) {
         return emit_cluster(out, &p, amps_cuda_float_index(desc->dtype));
@@ -327,7 +369,7 @@ static anymps_status prepare(amps_cuda_device *device, const void *desc, char *e
 {
     (void)device;
     const anymps_lora_desc *const lora = desc;
-    (void)snprintf(explain, size, "own lora_%s, one launch (weights: their product before it)",
+    (void)snprintf(explain, size, "own lora_%s, one launch; many rows, or weights: products before it",
                    anymps_dtype_name(lora->dtype));
     return ANYMPS_OK;
 }
