@@ -209,11 +209,58 @@ static void test_graph(void)
     CHECK(anymps_softmax_encode(made.kernel, made.commands, made.matrix, made.matrix, NULL) == ANYMPS_OK);
     CHECK(commit_and_wait(&made) == ANYMPS_OK && commit_and_wait(&made) == ANYMPS_OK);
     seen = fake_cuda_launched(true);
-    CHECK(seen.kernels == 2 && seen.graphs == 0); /* one launch needs no graph */
+    CHECK(seen.kernels == 1 && seen.graphs == 1 && seen.captured == 1);
     CHECK(anymps_command_buffer_enable_timings(made.commands, true) == ANYMPS_OK);
     CHECK(commit_and_wait(&made) == ANYMPS_OK);
     anymps_timings times = ANYMPS_TIMINGS_INIT;
     CHECK(anymps_command_buffer_get_timings(made.commands, &times) == ANYMPS_OK && times.device_ns == 250000);
+    drop_work(&made);
+    check_clean(__LINE__);
+}
+
+/* Encodes `count` softmaxes from the work's matrix to `result` anew and runs them; says what was launched. */
+static fake_cuda_launches run_anew(work *made, anymps_matrix *result, int count)
+{
+    (void)fake_cuda_launched(true);
+    CHECK(anymps_command_buffer_reset(made->commands) == ANYMPS_OK);
+    for (int i = 0; i < count; i++) {
+        CHECK(anymps_softmax_encode(made->kernel, made->commands, made->matrix, result, NULL) == ANYMPS_OK);
+    }
+    CHECK(commit_and_wait(made) == ANYMPS_OK);
+    return fake_cuda_launched(true);
+}
+
+/* The same operation encoded again and again becomes a graph; another one, if only by an address, does not. */
+static void test_recent(void)
+{
+    enum { SIGHTINGS = 4, OTHERS = 4 };
+    work made;
+    anymps_matrix *others[OTHERS] = {NULL};
+    const anymps_matrix_desc shape = anymps_matrix_desc_make(8, 1024, ANYMPS_DTYPE_F32);
+    CHECK(make_work(&made, "cuda:0", 0) == ANYMPS_OK);
+    for (int i = 1; i < 2 * SIGHTINGS; i++) {
+        const fake_cuda_launches seen = run_anew(&made, made.matrix, 1);
+        CHECK(i < SIGHTINGS ? seen.kernels == 1 && seen.graphs == 0 : seen.kernels == 0 && seen.graphs == 1);
+        CHECK(fake_cuda_count().executables == (i < SIGHTINGS ? 0 : 1));
+    }
+    for (int i = 0; i < OTHERS - 1; i++) {
+        CHECK(anymps_matrix_create_on(made.device, &shape, &others[i]) == ANYMPS_OK);
+        const fake_cuda_launches seen = run_anew(&made, others[i], 1);
+        CHECK(seen.kernels == 1 && seen.graphs == 0);
+    }
+    CHECK(run_anew(&made, made.matrix, 1).graphs == 1); /* three others leave it its place */
+    for (int i = 0; i < OTHERS; i++) {
+        CHECK(others[i] != NULL || anymps_matrix_create_on(made.device, &shape, &others[i]) == ANYMPS_OK);
+        CHECK(run_anew(&made, others[i], 1).kernels == 1);
+    }
+    CHECK(fake_cuda_count().executables == 0 && run_anew(&made, made.matrix, 1).kernels == 1);
+    for (int i = 0; i < 2 * SIGHTINGS; i++) { /* two at once are another run; long lists are never compared */
+        CHECK(run_anew(&made, made.matrix, 2).graphs == (i + 1 < SIGHTINGS ? 0 : 1));
+        CHECK(run_anew(&made, made.matrix, 9).kernels == 9);
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        anymps_matrix_release(others[i]);
+    }
     drop_work(&made);
     check_clean(__LINE__);
 }
@@ -361,6 +408,7 @@ int main(void)
     test_storage(ANYMPS_STORAGE_PRIVATE);
     test_wrap();
     test_graph();
+    test_recent();
     test_asynchronous();
     test_threads();
     test_lost();

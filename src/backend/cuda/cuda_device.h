@@ -23,8 +23,9 @@ typedef struct amps_cuda_pool {
     } slots[AMPS_POOL_SLOTS];
 } amps_cuda_pool;
 
-typedef struct amps_cublaslt amps_cublaslt; /* cublaslt.c */
-typedef struct amps_measured amps_measured; /* ops/gemm_measured.c */
+typedef struct amps_cublaslt amps_cublaslt;     /* cublaslt.c */
+typedef struct amps_cuda_trace amps_cuda_trace; /* recent.h */
+typedef struct amps_measured amps_measured;     /* ops/gemm_measured.c */
 
 typedef struct amps_cuda_device {
     amps_device base;       /* native: CUcontext */
@@ -97,7 +98,8 @@ struct amps_cuda_emitter {
     CUstream stream;
     CUdeviceptr scratch; /* 256-aligned; shared by all records, since they run one after the other */
     size_t scratch_bytes;
-    size_t launches; /* how many have been made */
+    size_t launches;        /* how many have been made */
+    amps_cuda_trace *trace; /* not NULL: launches are noted there and not made */
     amps_cuda_range written[AMPS_CUDA_RANGES];
     size_t ranges; /* AMPS_CUDA_RANGES + 1: anything may have been written */
 };
@@ -131,12 +133,21 @@ anymps_status amps_cuda_check_lost(amps_cuda_device *device);
 
 /* modules.c */
 void amps_cuda_unload(amps_cuda_device *device);
-/* Launches one kernel that takes one struct by value. */
-anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
-                               const void *params);
+/* Launches one kernel that takes one struct by value, of which `params` is the address. */
+#define amps_cuda_launch(out, function, shape, params)                                                                 \
+    amps_cuda_launch_bytes(out, function, shape, params, sizeof *(params))
+anymps_status amps_cuda_launch_bytes(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
+                                     const void *params, size_t params_bytes);
 /* For kernels whose blocks stay and take row after row: as many clusters as run at once, at most `most`. A block of
    theirs takes a multiprocessor's whole shared memory. */
 anymps_status amps_cuda_fill(amps_cuda_emitter *out, amps_cuda_function function, size_t most, amps_cuda_shape *shape);
+
+/* recent.c: notes a launch in the emitter's trace. */
+void amps_cuda_note_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
+                           const void *params, size_t params_bytes);
+/* recent.c: called before anything is sent to the stream past amps_cuda_launch. True: launches are only noted, and since this
+   one cannot be, the caller sends nothing. */
+bool amps_cuda_launches_elsewhere(amps_cuda_emitter *out);
 
 /* plan.c: true if nothing that was launched in this run before writes the operand: a kernel may then read it while its
    predecessor still runs. True for an operand not given. */

@@ -33,7 +33,8 @@ typedef struct cuda_queue {
     _Atomic uint32_t *flag; /* pinned; the device writes the last sequence number that has run */
     size_t flag_bytes;
     CUdeviceptr flag_address;
-    CUevent joined; /* orders a foreign target stream with ours; made when first needed */
+    amps_cuda_recent recent; /* under `submitting` */
+    CUevent joined;          /* orders a foreign target stream with ours; made when first needed */
 
     pthread_mutex_t submitting; /* one commit at a time: launches and sequence numbers in one order */
     uint32_t sequence;          /* of the last commit; under `submitting` */
@@ -180,6 +181,7 @@ void amps_cuda_wait(amps_queue *base, amps_submission *submission)
 
 static void close_streams(cuda_queue *queue)
 {
+    amps_cuda_recent_drop(&queue->recent);
     if (queue->joined != NULL) {
         (void)amps_cu.EventDestroy(queue->joined);
     }
@@ -294,7 +296,7 @@ static anymps_status run(cuda_queue *queue, amps_submission *submission, amps_cu
     if (plan->timed) {
         ANYMPS_TRY(record_event(&plan->started, target));
     }
-    ANYMPS_TRY(amps_cuda_plan_run(plan, submission, target, queue->capture, ran));
+    ANYMPS_TRY(amps_cuda_plan_run(plan, submission, target, queue->capture, &queue->recent, ran));
     if (plan->timed) {
         ANYMPS_TRY(record_event(&plan->ended, target));
     }

@@ -101,10 +101,15 @@ static unsigned at_least_one(size_t n)
  * kernel of ours waits for its predecessor (griddepcontrol.wait) before it writes, and before it reads what is not
  * settled. That is said of one run; its first launch therefore waits as a whole for all that is in the stream before.
  */
-anymps_status amps_cuda_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
-                               const void *params)
+anymps_status amps_cuda_launch_bytes(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
+                                     const void *params, size_t params_bytes)
 {
     CUfunction entry;
+    if (out->trace != NULL) {
+        amps_cuda_note_launch(out, function, shape, params, params_bytes);
+        out->launches++;
+        return ANYMPS_OK;
+    }
     ANYMPS_TRY(get_function(out->device, function, &entry));
     CUlaunchAttribute attributes[2];
     unsigned count = 0;

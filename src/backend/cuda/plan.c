@@ -10,9 +10,8 @@
 
 #include <string.h>
 
-/* Below this many launches a graph costs the host more than the launches (measured on an H100: one graph
-   launch 5-6 µs, one kernel launch 2.5-4 µs). */
-enum { GRAPH_FROM_LAUNCHES = 2 };
+/* Longer lists are not compared with what ran before: their operators would all be asked twice. */
+enum { RECENT_RECORDS = 4 };
 
 static void forget(amps_cuda_plan *plan)
 {
@@ -126,10 +125,11 @@ static void note_written(amps_cuda_emitter *out, const amps_record *record)
 }
 
 static anymps_status emit_all(amps_cuda_plan *plan, const amps_submission *submission, CUstream stream,
-                              size_t *launches)
+                              amps_cuda_trace *trace, size_t *launches)
 {
     amps_cuda_emitter out = {.device = plan->device,
                              .stream = stream,
+                             .trace = trace,
                              .scratch = (CUdeviceptr)(uintptr_t)plan->scratch,
                              .scratch_bytes = plan->scratch_bytes};
     anymps_status status = ANYMPS_OK;
@@ -144,42 +144,65 @@ static anymps_status emit_all(amps_cuda_plan *plan, const amps_submission *submi
     return status;
 }
 
-/* A capture that fails leaves no trace: the records are then launched one by one for good. */
-static void build_graph(amps_cuda_plan *plan, const amps_submission *submission, CUstream capture)
+/* A graph of the run; NULL if the driver refuses: a capture that fails leaves nothing behind. */
+static CUgraphExec build_graph(amps_cuda_plan *plan, const amps_submission *submission, CUstream capture)
 {
-    plan->without_graph = true;
+    CUgraphExec made = NULL;
     if (amps_cu.StreamBeginCapture(capture, CU_STREAM_CAPTURE_MODE_RELAXED) != CUDA_SUCCESS) {
-        return;
+        return NULL;
     }
     size_t launches;
-    const anymps_status status = emit_all(plan, submission, capture, &launches);
+    const anymps_status status = emit_all(plan, submission, capture, NULL, &launches);
     CUgraph graph = NULL;
     const CUresult ended = amps_cu.StreamEndCapture(capture, &graph);
-    if (ended == CUDA_SUCCESS && status == ANYMPS_OK &&
-        amps_cu.GraphInstantiate(&plan->graph, graph, 0) == CUDA_SUCCESS) {
-        plan->without_graph = false;
-    } else {
-        plan->graph = NULL;
+    if (ended != CUDA_SUCCESS || status != ANYMPS_OK || amps_cu.GraphInstantiate(&made, graph, 0) != CUDA_SUCCESS) {
+        made = NULL;
     }
     if (graph != NULL) {
         (void)amps_cu.GraphDestroy(graph);
     }
+    return made;
+}
+
+/* The first commit of these records: a graph of an equal run, if the queue has seen it often enough. */
+static CUgraphExec recent_graph(amps_cuda_plan *plan, const amps_submission *submission, CUstream capture,
+                                amps_cuda_recent *recent)
+{
+    amps_cuda_trace trace;
+    size_t launches;
+    trace.whole = true;
+    trace.bytes = 0;
+    if (submission->count > RECENT_RECORDS || emit_all(plan, submission, NULL, &trace, &launches) != ANYMPS_OK) {
+        return NULL; /* what is wrong the launches will say */
+    }
+    amps_cuda_recent_run *const run = amps_cuda_recent_find(recent, &trace);
+    if (run == NULL || run->times < AMPS_CUDA_GRAPH_FROM) {
+        return NULL;
+    }
+    if (run->graph == NULL && !run->refused) {
+        run->graph = build_graph(plan, submission, capture);
+        run->refused = run->graph == NULL;
+    }
+    plan->launches = launches;
+    return run->graph;
 }
 
 anymps_status amps_cuda_plan_run(amps_cuda_plan *plan, const amps_submission *submission, CUstream stream,
-                                 CUstream capture, bool *ran)
+                                 CUstream capture, amps_cuda_recent *recent, bool *ran)
 {
     *ran = false;
     const bool again = plan->commits++ > 0;
-    if (again && plan->graph == NULL && !plan->without_graph && plan->launches >= GRAPH_FROM_LAUNCHES) {
-        build_graph(plan, submission, capture);
+    if (again && plan->graph == NULL && !plan->without_graph && plan->launches > 0) {
+        plan->graph = build_graph(plan, submission, capture);
+        plan->without_graph = plan->graph == NULL; /* the records are then launched one by one for good */
     }
-    if (plan->graph != NULL) {
-        AMPS_CU_TRY(amps_cu.GraphLaunch(plan->graph, stream), "commit: cuGraphLaunch");
+    const CUgraphExec graph = again ? plan->graph : recent_graph(plan, submission, capture, recent);
+    if (graph != NULL) {
+        AMPS_CU_TRY(amps_cu.GraphLaunch(graph, stream), "commit: cuGraphLaunch");
         *ran = true;
         return ANYMPS_OK;
     }
-    const anymps_status status = emit_all(plan, submission, stream, &plan->launches);
+    const anymps_status status = emit_all(plan, submission, stream, NULL, &plan->launches);
     *ran = plan->launches > 0;
     return status;
 }

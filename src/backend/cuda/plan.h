@@ -6,7 +6,7 @@
 #ifndef AMPS_CUDA_PLAN_H
 #define AMPS_CUDA_PLAN_H
 
-#include "backend/cuda/cuda_device.h"
+#include "backend/cuda/recent.h"
 
 typedef struct amps_cuda_plan {
     amps_cuda_device *device;
@@ -28,9 +28,9 @@ typedef struct amps_cuda_plan {
 /* The submission's plan, fresh or brought up to date with its records. The context is entered. */
 anymps_status amps_cuda_plan_get(amps_cuda_device *device, amps_submission *submission, amps_cuda_plan **plan);
 
-/* Sends the records to `stream`, by the graph if there is one (built in `capture`). `*ran` says whether
-   anything may have been launched when it fails. The context is entered. */
+/* Sends the records to `stream`, by the graph if there is one (built in `capture`), or by that of an equal run in `recent`.
+   `*ran` says whether anything may have been launched when it fails. The context is entered. */
 anymps_status amps_cuda_plan_run(amps_cuda_plan *plan, const amps_submission *submission, CUstream stream,
-                                 CUstream capture, bool *ran);
+                                 CUstream capture, amps_cuda_recent *recent, bool *ran);
 
 #endif /* AMPS_CUDA_PLAN_H */

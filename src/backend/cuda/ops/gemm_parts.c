@@ -82,6 +82,9 @@ anymps_status amps_gemm_parts_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     ANYMPS_TRY(make_map(multiply.left_map, cut.left_parts, g->rows, depth));
     ANYMPS_TRY(make_map(multiply.right_map, cut.right_parts, g->columns, depth));
 
+    if (amps_cuda_launches_elsewhere(out)) {
+        return ANYMPS_OK;
+    }
     AMPS_CU_TRY(amps_cu.MemsetD8Async(out->scratch, 0, FLAG_BYTES, out->stream), "matmul: cuMemsetD8Async");
     const size_t pieces = (size_t)((rounded_up(g->rows, CUT) + rounded_up(g->columns, CUT)) / CUT * (depth / CUT));
     const amps_cuda_shape cutting = {.grid_x = pieces, .block_x = 256};
