@@ -27,6 +27,9 @@ typedef struct lt_candidate {
 enum {
     LT_TRANSPOSE_A = 3,
     LT_TRANSPOSE_B = 4,
+    LT_END = 7,
+    LT_BIAS = 8,
+    LT_BIAS_STEP = 10,
     LT_BATCH = 5,
     LT_STEP = 6,
     LT_WORKSPACE = 1,
@@ -36,6 +39,7 @@ enum {
 };
 /* Split sums are added in the type of the arithmetic, in a fixed order: neither in place nor in the result's type. */
 enum { LT_REDUCE_IN_COMPUTE_TYPE = 2 };
+enum { LT_END_BIAS = 4 };
 
 typedef struct lt_functions {
     size_t (*version)(void);
@@ -194,6 +198,16 @@ static bool make_layout(amps_cublaslt *lt, lt_object *layout, int64_t type, int6
            lt->call.layout_set(*layout, LT_STEP, &step, sizeof step) == 0;
 }
 
+/* What is done to a sum at its end. The library wants an address before it chooses; the product's own comes with each run. */
+static bool set_end(amps_cublaslt *lt, lt_object desc, const amps_lt_problem *p)
+{
+    const int32_t end = LT_END_BIAS;
+    const uint64_t somewhere = AMPS_LT_BIAS_ALIGNMENT;
+    return p->bias == 0 || (lt->call.desc_set(desc, LT_END, &end, sizeof end) == 0 &&
+                            lt->call.desc_set(desc, LT_BIAS, &somewhere, sizeof somewhere) == 0 &&
+                            lt->call.desc_set(desc, LT_BIAS_STEP, &p->step_bias, sizeof p->step_bias) == 0);
+}
+
 static bool make_objects(amps_cublaslt *lt, lt_entry *entry)
 {
     const amps_lt_problem *const p = &entry->problem;
@@ -201,6 +215,7 @@ static bool make_objects(amps_cublaslt *lt, lt_entry *entry)
     return lt->call.desc_create(&entry->desc, (int)p->compute, (int)p->scale) == 0 &&
            lt->call.desc_set(entry->desc, LT_TRANSPOSE_A, &transpose_a, sizeof transpose_a) == 0 &&
            lt->call.desc_set(entry->desc, LT_TRANSPOSE_B, &transpose_b, sizeof transpose_b) == 0 &&
+           set_end(lt, entry->desc, p) &&
            make_layout(lt, &entry->a, p->operand, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda,
                        p->batch, p->step_a) &&
            make_layout(lt, &entry->b, p->operand, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb,
@@ -276,13 +291,15 @@ unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem)
 }
 
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
-                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace,
-                                CUstream stream)
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr bias,
+                                CUdeviceptr workspace, CUstream stream)
 {
     (void)pthread_mutex_lock(&lt->lock);
     const lt_entry *const entry = entry_for(lt, problem);
     int result = -1;
-    if (which < entry->count) {
+    const uint64_t vector = (uint64_t)bias;
+    if (which < entry->count &&
+        (problem->bias == 0 || lt->call.desc_set(entry->desc, LT_BIAS, &vector, sizeof vector) == 0)) {
         result = lt->call.matmul(lt->handle, entry->desc, alpha, a, entry->a, b, entry->b, beta, c, entry->c, c,
                                  entry->c, &entry->algorithms[which], workspace, AMPS_LT_WORKSPACE_BYTES, stream);
     }

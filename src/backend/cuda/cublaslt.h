@@ -17,10 +17,13 @@ typedef struct amps_lt_problem {
     int64_t lda, ldb, ldc;
     int64_t batch;
     int64_t step_a, step_b, step_c; /* elements from a matrix to the next */
+    int64_t bias, step_bias;        /* 1: a vector of m of c's type is added to every column; from one to the next */
 } amps_lt_problem;
 
 /* What it may use beside the operands. */
 #define AMPS_LT_WORKSPACE_BYTES ((size_t)32 << 20)
+/* What a bias must start on. */
+enum { AMPS_LT_BIAS_ALIGNMENT = 16 };
 
 /* The device's engine, opened at the first call; NULL where the library is missing, too old or switched off by
    ANYMPS_CUDA_CUBLASLT=0. Any thread; the context need not be entered. */
@@ -32,9 +35,10 @@ uint64_t amps_cublaslt_version(const amps_cublaslt *lt);
 enum { AMPS_LT_ALGORITHMS = 8 };
 unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
 
-/* Runs it by algorithm `which`: c = alpha*a*b + beta*c. The factors are of the problem's scale type. Context entered. */
+/* Runs it by algorithm `which`: c = alpha*a*b + beta*c + bias. The factors are of the problem's scale type. Context
+   entered. */
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,
-                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr workspace,
-                                CUstream stream);
+                                const void *beta, CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, CUdeviceptr bias,
+                                CUdeviceptr workspace, CUstream stream);
 
 #endif /* AMPS_CUBLASLT_H */

@@ -113,8 +113,50 @@ __device__ inline unsigned tile_sum(const float *tile, int splits, int)
     return all;
 }
 
-/* Eight neighbours at once, only alpha to apply. */
-template <typename T> __device__ inline void tile_store_eight(const amps_wgmma_params &p, const float *tile, int64_t at)
+/* What eight finished sums of columns j … j + 7 become, as gemm_value does it one by one. */
+template <typename T>
+__device__ inline void tile_finish_eight(const amps_gemm_params &p, int64_t matrix, int64_t at, int64_t j, float (&x)[8])
+{
+    float rest[8] = {}, slope[8] = {};
+    if (p.bias != 0) {
+        unpack<T, 8>((const T *)p.bias + matrix * p.bias_matrix + j, rest);
+    }
+    if (p.beta != 0.0f) {
+        float old[8];
+        if (p.wide) {
+            unpack<float, 4>((const float *)p.result + at, old);
+            unpack<float, 4>((const float *)p.result + at + 4, old + 4);
+        } else {
+            unpack<T, 8>((const T *)p.result + at, old);
+        }
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            rest[i] = fmaf(p.beta, old[i], rest[i]);
+        }
+    }
+    if (p.prelu != 0) {
+        unpack<T, 8>((const T *)p.prelu + matrix * p.prelu_matrix + j, slope);
+    }
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        x[i] = fmaf(p.alpha, x[i], rest[i]);
+    }
+    if (p.neuron.type == NEURON_GELU) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            x[i] = gelu(x[i]);
+        }
+    } else if (p.neuron.type != 0) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            x[i] = neuron(p.neuron, x[i], slope[i]);
+        }
+    }
+}
+
+/* Eight neighbours at once. */
+template <typename T>
+__device__ inline void tile_store_eight(const amps_wgmma_params &p, const float *tile, int64_t matrix, int64_t at, int64_t j)
 {
     auto cluster = cooperative_groups::this_cluster();
     float x[8] = {};
@@ -123,10 +165,7 @@ template <typename T> __device__ inline void tile_store_eight(const amps_wgmma_p
         const float4 a = from[0], b = from[1];
         x[0] += a.x, x[1] += a.y, x[2] += a.z, x[3] += a.w, x[4] += b.x, x[5] += b.y, x[6] += b.z, x[7] += b.w;
     }
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        x[i] *= p.gemm.alpha;
-    }
+    tile_finish_eight<T>(p.gemm, matrix, at, j, x);
     if (p.gemm.wide) {
         repack<float, 4>((float *)p.gemm.result + at, x);
         repack<float, 4>((float *)p.gemm.result + at + 4, x + 4);
@@ -150,8 +189,8 @@ __device__ inline void tile_store(const amps_wgmma_params &p, const float *tile,
             for (int v = first; v < height * width / 8; v += step) {
                 const int i = v >> (shift - 3), j = v * 8 & (width - 1);
                 if (i0 + i < p.gemm.rows && j0 + j < p.gemm.columns) {
-                    tile_store_eight<T>(p, tile + i * pitch + j,
-                                        matrix * p.gemm.result_matrix + (i0 + i) * p.gemm.result_row + j0 + j);
+                    tile_store_eight<T>(p, tile + i * pitch + j, matrix,
+                                        matrix * p.gemm.result_matrix + (i0 + i) * p.gemm.result_row + j0 + j, j0 + j);
                 }
             }
             return;

@@ -113,10 +113,15 @@ int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, b
     size_t which;
     *shape = (amps_cuda_shape){.grid_x = all_rows, .block_y = 1, .cluster_x = 1};
     if (all_rows >= many && packs <= WARP * sizes[count - 1]) {
-        (void)packs_for(sizes, count, packs, WARP, &which); /* one warp a row, four rows a block */
-        shape->block_x = WARP;
-        shape->block_y = 4;
-        shape->grid_x = ceil_div(all_rows, 4);
+        /* One warp a row, or, of short rows, as many lanes as have something to do. */
+        const size_t wanted = ceil_div(packs, packs_for(sizes, count, packs, WARP, &which));
+        size_t lanes = 1;
+        while (lanes < wanted) {
+            lanes *= 2;
+        }
+        shape->block_x = (unsigned)lanes;
+        shape->block_y = (unsigned)(THREADS_FEW / lanes);
+        shape->grid_x = ceil_div(all_rows, shape->block_y);
         return first + (int)which;
     }
     /* Few rows: what counts is how soon one is done, and four warps meet sooner than eight. Many rows: more packs a

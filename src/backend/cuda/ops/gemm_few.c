@@ -13,6 +13,8 @@ enum {
 };
 /* Where it was ahead of cuBLASLt or of the plain kernel on an H100 (docs/performance.md, "CUDA"). */
 enum { MOST_ROWS = 32, MOST_COLUMNS = 2048, LEAST_DEPTH = 64 };
+/* A block holds a third of a multiprocessor: batches of more tiles than this for each are for kernels with small blocks. */
+enum { TURNS = 4 };
 #define MOST_SIZE (128.0 * 128.0 * 128.0)
 enum { THREADS = 256, CLUSTER_MOST = 8, SHORTEST = 16 /* the error of a cut product needs this much of the bound */ };
 
@@ -21,20 +23,26 @@ static bool in_packs(uint64_t address, int64_t step, int64_t matrix)
     return address % 16 == 0 && step % 4 == 0 && matrix % 4 == 0;
 }
 
+static int64_t tiles_of(const amps_gemm_params *p)
+{
+    return (p->rows + ROWS - 1) / ROWS * ((p->columns + WIDE - 1) / WIDE) * p->batch;
+}
+
 bool amps_gemm_few_can(const amps_cuda_device *device, const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
     const double size = (double)p->rows * (double)p->columns * (double)p->interior * (double)p->batch;
     return device->has_sm90a && gemm->kind == AMPS_GEMM_F32_F32 && p->left_column == 1 &&
            (p->right_column == 1 || p->right_row == 1) && p->interior >= SHORTEST && p->interior <= INT32_MAX &&
-           ((p->rows <= MOST_ROWS && p->columns <= MOST_COLUMNS) || size <= MOST_SIZE);
+           ((p->rows <= MOST_ROWS && p->columns <= MOST_COLUMNS && tiles_of(p) <= TURNS * device->multiprocessors) ||
+            size <= MOST_SIZE);
 }
 
 anymps_status amps_gemm_few_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
 {
     amps_few_params few = {.gemm = gemm->params};
     const amps_gemm_params *const p = &gemm->params;
-    const int64_t tiles = (p->rows + ROWS - 1) / ROWS * ((p->columns + WIDE - 1) / WIDE) * p->batch;
+    const int64_t tiles = tiles_of(p);
     int64_t blocks = 1;
     while (blocks < CLUSTER_MOST && tiles * blocks * 2 <= 2 * out->device->multiprocessors &&
            p->interior >= blocks * LEAST_DEPTH) {

@@ -61,8 +61,8 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
 {
     const amps_gemm_params *const p = &gemm->params;
     memset(to, 0, sizeof *to);
-    if (!types_of(gemm, to) || p->bias != 0 || p->neuron.type != 0 || p->result_column != 1 || p->interior == 0 ||
-        p->alpha == 0.0f || p->batch > INT32_MAX || p->result_row < p->columns ||
+    if (!types_of(gemm, to) || p->neuron.type != 0 || p->result_column != 1 || p->interior == 0 || p->alpha == 0.0f ||
+        p->batch > INT32_MAX || p->result_row < p->columns ||
         !layout_of(p->right_row, p->right_column, p->interior, p->columns, &to->transpose_a, &to->lda) ||
         !layout_of(p->left_row, p->left_column, p->rows, p->interior, &to->transpose_b, &to->ldb)) {
         return false;
@@ -78,7 +78,11 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
     }
     /* Some of its algorithms round the product to the result's type before they add the old result: more than the bound
        allows on short sums. */
-    if (p->interior < SHORT_INTERIOR && p->beta != 0.0f) {
+    if (p->interior < SHORT_INTERIOR && (p->beta != 0.0f || p->bias != 0)) {
+        return false;
+    }
+    if (p->bias != 0 && (gemm->kind == AMPS_GEMM_I8_I32 || to->operand != to->result ||
+                         p->bias % AMPS_LT_BIAS_ALIGNMENT != 0 || p->bias_matrix * (int64_t)result % 16 != 0)) {
         return false;
     }
     if (gemm->kind == AMPS_GEMM_I8_I32 && (p->exact_alpha != 1.0 || (p->exact_beta != 0.0 && p->exact_beta != 1.0) ||
@@ -93,6 +97,8 @@ static bool problem_of(const amps_gemm *gemm, amps_lt_problem *to)
     to->step_a = p->right_matrix;
     to->step_b = p->left_matrix;
     to->step_c = p->result_matrix;
+    to->bias = p->bias != 0;
+    to->step_bias = p->bias_matrix;
     return true;
 }
 
@@ -112,11 +118,14 @@ anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gem
     const amps_gemm_params *const p = &gemm->params;
     amps_cublaslt *const lt = amps_cublaslt_get(out->device);
     ANYMPS_FAIL_IF(lt == NULL || !problem_of(gemm, &problem), ANYMPS_INTERNAL, "matmul: not a product for cuBLASLt");
+    if (amps_cuda_launches_elsewhere(out)) {
+        return ANYMPS_OK;
+    }
     const int32_t whole_alpha = 1, whole_beta = p->exact_beta == 1.0;
     const bool whole = problem.scale == REAL_32I;
     ANYMPS_TRY(amps_cublaslt_run(lt, &problem, which, whole ? (const void *)&whole_alpha : (const void *)&p->alpha,
                                  whole ? (const void *)&whole_beta : (const void *)&p->beta, p->right, p->left,
-                                 p->result, out->scratch, out->stream));
+                                 p->result, p->bias, out->scratch, out->stream));
     out->launches += 2; /* it may launch a second kernel that adds split sums */
     return ANYMPS_OK;
 }

@@ -153,14 +153,29 @@ static int64_t result_bytes(const amps_gemm *gemm)
     return gemm->kind == AMPS_GEMM_F16_F16 || gemm->kind == AMPS_GEMM_BF16_BF16 ? 2 : 4;
 }
 
-/* Only alpha to apply, to rows that start on 16 bytes. */
-static bool is_simple(const amps_gemm *gemm)
+/* Rows of the result start on 16 bytes. */
+static bool is_aligned(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
     const int64_t bytes = result_bytes(gemm);
-    return p->beta == 0.0f && p->bias == 0 && p->neuron.type == 0 && p->result_column == 1 && p->result % 16 == 0 &&
-           p->result_row * bytes % 16 == 0 && p->result_matrix * bytes % 16 == 0 && p->result_row > 0 &&
+    return p->result_column == 1 && p->result % 16 == 0 && p->result_row * bytes % 16 == 0 &&
+           p->result_matrix * bytes % 16 == 0 && p->result_row > 0;
+}
+
+/* Only alpha to apply to them. */
+static bool is_simple(const amps_gemm *gemm)
+{
+    const amps_gemm_params *const p = &gemm->params;
+    return is_aligned(gemm) && p->beta == 0.0f && p->bias == 0 && p->neuron.type == 0 &&
            !(gemm->kind == AMPS_GEMM_I8_I32 && (p->exact_alpha != 1.0 || p->exact_beta != 0.0));
+}
+
+/* A tile's elements of 16-bit operands can be finished eight at a time. */
+static bool in_eights(const amps_gemm *gemm)
+{
+    const amps_gemm_params *const p = &gemm->params;
+    return is_aligned(gemm) && p->columns % 8 == 0 && p->bias % 16 == 0 && p->bias_matrix % 8 == 0 &&
+           p->prelu % 16 == 0 && p->prelu_matrix % 8 == 0;
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------ */
@@ -319,7 +334,7 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     to.items = (int32_t)(to.down * to.along * of.batch);
     to.steps = (int32_t)steps_of(&of);
     to.stages = (int32_t)stages_of(out->device, v, choice, to.steps);
-    to.simple = is_simple(gemm) && gemm->params.columns % 8 == 0;
+    to.simple = in_eights(gemm);
     to.left_batched = is_batched(&of.left, &of);
     to.right_batched = is_batched(&of.right, &of);
     const int64_t stages = to.stages * stage_bytes(v), sums = sums_bytes(v, choice->turned);
