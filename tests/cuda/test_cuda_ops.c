@@ -204,8 +204,9 @@ static anymps_status adapter(operands *self, anymps_dtype dtype, const size_t *s
 
 static void check_adapters(operands *self)
 {
-    static const size_t sizes[][3] = {{1, 1, 1},    {64, 512, 8},  {64, 2048, 8},   {64, 1024, 16},
-                                      {33, 100, 7}, {64, 512, 64}, {128, 768, 256}, {300, 260, 300}};
+    static const size_t sizes[][3] = {{1, 1, 1},     {64, 512, 8},  {64, 2048, 8},   {64, 1024, 16},
+                                      {33, 100, 7},  {64, 512, 64}, {128, 768, 256}, {300, 260, 300},
+                                      {96, 512, 64}, {256, 96, 9},  {1000, 2048, 4}};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (unsigned form = 0; form < 48; form++) {
             expect_work(adapter(self, floats[form % 3], sizes[s], form / 3), "lora", sizes[s][0], sizes[s][1],
@@ -247,8 +248,8 @@ static void check_rows(operands *self)
 {
     static const char *const names[] = {"softmax", "log_softmax", "rms_norm", "layer_norm", "neuron"};
     /* Row lengths of every form: a few lanes, a warp, a block's registers, shared memory, a cluster, several passes. */
-    static const size_t sizes[][2] = {{1, 1},     {3, 31},    {128, 1024}, {7, 1000},   {2, 8192},
-                                      {3, 32768}, {2, 50000}, {1, 131072}, {1, 300001}, {2000, 16}};
+    static const size_t sizes[][2] = {{1, 1},     {3, 31},     {128, 1024}, {7, 1000},  {2, 8192},  {3, 32768},
+                                      {2, 50000}, {1, 131072}, {1, 300001}, {2000, 16}, {9000, 24}, {5000, 3}};
     for (int op = 0; op < ROW_OPERATORS; op++) {
         for (size_t i = 0; i < 24 * (sizeof sizes / sizeof sizes[0]); i++) {
             const size_t *const size = sizes[i / 24];
