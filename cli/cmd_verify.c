@@ -237,7 +237,7 @@ static bool verify_device(verify_run *run, anymps_device *device)
 /* The CPU once for each instruction set that it takes, any other device as it is. */
 static bool verify_id(verify_run *run, const char *id, const char *isa, size_t threads)
 {
-    static const char *const isas[] = {"baseline", "avx2", "avx512", "neon", "neon-dotprod", "neon-i8mm"};
+    static const char *const isas[] = {"baseline", "avx2", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"};
     char before[64] = "";
     bool ran = false;
     for (size_t i = 0; isa == NULL && strcmp(id, "cpu") == 0 && i < sizeof isas / sizeof *isas; i++) {

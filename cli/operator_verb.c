@@ -32,7 +32,8 @@ void operator_verb_options(command_line *line, operator_request *r)
     options_add(line, (option){"threads", 't', OPTION_COUNT, &r->threads, "N",
                                "threads of the CPU (else ANYMPS_NUM_THREADS, else all)"});
     options_add(line, (option){"isa", 0, OPTION_TEXT, &r->isa, "NAME",
-                               "newest instruction set to use: baseline, avx2, avx512, neon, neon-dotprod, neon-i8mm"});
+                               "newest instruction set to use: baseline, avx2, avx512, amx, neon, neon-dotprod, "
+                               "neon-i8mm"});
     options_add(line, (option){"repeat", 'r', OPTION_COUNT, &r->repeat, "N", "run N times and give the median time"});
     options_add(line, (option){"reduced-precision", 0, OPTION_FLAG, &r->reduced_precision, NULL,
                                "allow faster arithmetic with fewer bits"});

@@ -73,8 +73,9 @@ typedef struct anymps_device_desc {
     const char *id;  /* "cpu", "cuda", "cuda:1", "metal", a product name, or NULL: the variable
                        ANYMPS_DEVICE if set, else the first device. Borrowed during the call. */
     size_t threads;  /* CPU: threads per operation; 0: ANYMPS_NUM_THREADS if set, else all allowed */
-    const char *isa; /* CPU: the newest instruction set to use ("baseline"; "avx2", "avx512"; "neon", "neon-dotprod",
-                        "neon-i8mm"); NULL: ANYMPS_ISA if set, else the best that CPU and operating system allow */
+    const char *isa; /* CPU: the newest instruction set to use ("baseline"; "avx2", "avx512", "amx"; "neon",
+                        "neon-dotprod", "neon-i8mm"); NULL: ANYMPS_ISA if set, else the best that CPU and operating
+                        system allow */
 } anymps_device_desc;
 #define ANYMPS_DEVICE_DESC_INIT                                                                                        \
     {                                                                                                                  \

@@ -12,6 +12,7 @@ set(cpu_avx2_flags -mavx2 -mfma -mf16c)
 set(cpu_avx512_flags ${cpu_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
 set(cpu_avx512bf16_flags ${cpu_avx512_flags} -mavx512bf16)
 set(cpu_avx512vnni_flags ${cpu_avx512_flags} -mavx512vnni)
+set(cpu_amx_flags ${cpu_avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
 set(cpu_neon_flags "") # part of arm64's base
 foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compilers' name of the extension
   string(REPLACE "=" ";" pair ${pair})
@@ -25,7 +26,7 @@ foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compi
 endforeach()
 set(cpu_baseline_flags "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(cpu_suffixes baseline avx2 avx512 avx512bf16 avx512vnni)
+  set(cpu_suffixes baseline avx2 avx512 avx512bf16 avx512vnni amx)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(cpu_suffixes baseline neon neondot neonfhm neoni8mm neonbf16)
 else()

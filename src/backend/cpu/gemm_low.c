@@ -26,6 +26,9 @@ enum {
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
+    TILE_WORDS = 256,     /* of AMX kernels: a strip of B stays in the first cache */
+    SPLIT_WORK = 1 << 27, /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
+    SPLIT_LEAST = 128,    /* and the least of each side */
     I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
 };
 
@@ -37,6 +40,12 @@ static size_t divide_up(size_t a, size_t b)
 static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dtype)
 {
 #if defined(__x86_64__)
+    if (dtype == ANYMPS_DTYPE_BF16 && (device->features & AMPS_CPU_AMX_BF16) != 0) {
+        return &amps_bf16_gemm_32x32__amx;
+    }
+    if (dtype == ANYMPS_DTYPE_I8 && (device->features & AMPS_CPU_AMX_INT8) != 0) {
+        return &amps_i8_gemm_32x32__amx;
+    }
     if (dtype == ANYMPS_DTYPE_BF16 && (device->features & AMPS_CPU_AVX512_BF16) != 0) {
         return &amps_bf16_gemm_14x32__avx512bf16;
     }
@@ -74,10 +83,22 @@ const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_d
     return a_dtype == b_dtype ? choose(device, a_dtype) : NULL;
 }
 
+/* Is an f32 product large enough to be cut into bf16 parts? */
+static bool splits(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const double work = (double)args->m * (double)args->n * (double)args->k;
+    return job->f32 && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
+           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST && work >= SPLIT_WORK;
+}
+
 bool amps_gemm_low_takes(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
+    if (splits(job)) {
+        return true;
+    }
     if (low == NULL || args->k == 0 || job->c_column != 1) {
         return false;
     }
@@ -99,7 +120,7 @@ static bool writes_result(const amps_gemm_args *args, bool whole, amps_low_resul
         return false;
     }
     if (args->c_dtype == ANYMPS_DTYPE_F32) {
-        return true;
+        return whole || args->beta == 0.0; /* else beta * C would be rounded with every block */
     }
     *result = args->c_dtype == ANYMPS_DTYPE_F16 ? AMPS_LOW_F16 : AMPS_LOW_BF16;
     return whole && args->beta == 0.0;
@@ -122,11 +143,16 @@ static const amps_low_ukr *choose_for(const amps_gemm_job *job)
     const amps_gemm_args *args = &job->args;
     const amps_low_ukr *low = amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype);
     const bool as_it_lies = job->b_column == 1 && job->a_column == 1 && !keeps_b(args);
+#if defined(__x86_64__)
+    if (splits(job)) {
+        return &amps_f32_gemm_32x32__amx;
+    }
+#endif
     if (!as_it_lies || args->m > WIDENED_ROWS) {
         return low;
     }
 #if defined(__x86_64__)
-    if (low == &amps_bf16_gemm_14x32__avx512bf16) {
+    if (low == &amps_bf16_gemm_14x32__avx512bf16 || low == &amps_bf16_gemm_32x32__amx) {
         return &amps_bf16_gemm_14x32__avx512;
     }
 #elif defined(__aarch64__)
@@ -161,16 +187,18 @@ void amps_gemm_low_block(amps_gemm_job *job)
     job->keep_b = keeps_b(args);
     job->low_in_place = reads_in_place(job);
     const bool once = args->m <= low->rows && !job->low_in_place;
-    job->kc = divide_up(words, divide_up(words, once ? LOW_WORDS_BLOCK : WORDS_BLOCK));
-    job->panel_rows = divide_up(args->m, divide_up(args->m, low->rows));
-    job->low_direct = writes_result(args, job->kc == words, &job->low_result);
+    const size_t most_words = once ? LOW_WORDS_BLOCK : low->step != 0 ? TILE_WORDS : WORDS_BLOCK;
+    job->kc = amps_low_filled(low, divide_up(words, divide_up(words, most_words)));
+    job->panel_rows = low->step != 0 ? low->rows : divide_up(args->m, divide_up(args->m, low->rows));
+    job->low_direct = writes_result(args, job->kc >= words, &job->low_result);
     if (!job->low_direct) {
         job->low_result = AMPS_LOW_SUMS;
     }
     job->kept_columns = divide_up(args->n, width) * width;
-    const size_t panels = job->low_direct ? amps_max(1, l2_words / 2 / job->kc / job->panel_rows) : PANELS;
+    const size_t stored = amps_low_stored(low, job->kc);
+    const size_t panels = job->low_direct ? amps_max(1, l2_words / 2 / stored / job->panel_rows) : PANELS;
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
-    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / kept_words(job) / width);
+    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_stored(low, kept_words(job)) / width);
     const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
     job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
 }
@@ -179,19 +207,19 @@ void amps_gemm_low_block(amps_gemm_job *job)
 static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words)
 {
     const size_t all = divide_up(job->args.k, job->low->group);
-    return amps_mul(columns, all + divide_up(all, job->kc), words);
+    return amps_mul(columns, amps_low_stored(job->low, all) + divide_up(all, job->kc), words);
 }
 
 bool amps_gemm_low_scratch(amps_gemm_job *job)
 {
-    job->a_floats = job->mc * (job->kc + 1) + AMPS_LOW_SLACK;
+    job->a_floats = job->mc * (amps_low_stored(job->low, job->kc) + 1) + AMPS_LOW_SLACK;
     job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
     if (job->low_in_place) {
         job->b_floats = 0;
         return true;
     }
     if (job->args.m <= job->mc) {
-        return amps_mul(job->nc, job->kc + 1, &job->b_floats);
+        return amps_mul(job->nc, amps_low_stored(job->low, job->kc) + 1, &job->b_floats);
     }
     return packed_words(job, job->nc, &job->b_floats);
 }
@@ -207,7 +235,8 @@ static amps_low_layout layout_b(const amps_gemm_job *job)
 static size_t place_b(const amps_gemm_job *job, size_t columns, size_t j, size_t w)
 {
     const size_t words = divide_up(job->args.k, job->low->group);
-    return columns * (w + w / job->kc) + j * (amps_min(job->kc, words - w) + 1);
+    return columns * (amps_low_stored(job->low, w) + w / job->kc) +
+           j * (amps_low_stored(job->low, amps_min(job->kc, words - w)) + 1);
 }
 
 typedef struct filling {
@@ -251,7 +280,7 @@ const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
                                  .width = job->low->lanes * job->low->wide,
                                  .block = job->kc,
                                  .dtype = args->b_dtype,
-                                 .layout = AMPS_GEMM_LAYOUT_LOW};
+                                 .layout = job->low->step != 0 ? AMPS_GEMM_LAYOUT_TILES : AMPS_GEMM_LAYOUT_LOW};
     size_t bytes;
     if (!packed_words(job, job->kept_columns, &bytes) || !amps_mul(bytes, sizeof(uint32_t), &bytes)) {
         return NULL;

@@ -123,7 +123,7 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const bool narrow = amps_gemm_low_takes(job);
-    if (narrow && amps_gemm_low_choose(args->device, args->a_dtype, args->b_dtype)->integer) {
+    if (narrow && args->a_dtype == ANYMPS_DTYPE_I8) {
         return AMPS_GEMM_LOW;
     }
     if (!has_tiles(job)) {

@@ -7,6 +7,7 @@
  */
 #include "backend/cpu/isa.h"
 
+#include "backend/cpu/tiles.h"
 #include "base/checked.h"
 #include "base/status.h"
 
@@ -17,7 +18,6 @@
 
 #if defined(__linux__)
 #include <sched.h>
-#include <sys/syscall.h>
 #endif
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -26,7 +26,7 @@
 #include <sys/auxv.h>
 #endif
 
-static const char *const isa_names[AMPS_CPU_ISA_COUNT] = {"baseline", "avx2",         "avx512",
+static const char *const isa_names[AMPS_CPU_ISA_COUNT] = {"baseline", "avx2",         "avx512",   "amx",
                                                           "neon",     "neon-dotprod", "neon-i8mm"};
 
 const char *amps_cpu_isa_name(amps_cpu_isa isa)
@@ -39,9 +39,8 @@ const char *amps_cpu_isa_name(amps_cpu_isa isa)
 
 /* Registers that the operating system saves, by bit of XCR0 (Intel SDM volume 1, section 13.1). */
 enum {
-    XCR0_AVX = 0x6,     /* SSE, AVX */
-    XCR0_AVX512 = 0xe6, /* those, opmask, ZMM */
-    XCR0_AMX = 0x60000  /* tile configuration and data */
+    XCR0_AVX = 0x6,    /* SSE, AVX */
+    XCR0_AVX512 = 0xe6 /* those, opmask, ZMM */
 };
 
 /* The words of CPUID that are looked at; zero where the leaf does not exist. */
@@ -102,25 +101,24 @@ static bool has_avx512(const cpuid_words *words)
            has(ebx, 30) && has(ebx, 31); /* F, DQ, CD, BW, VL */
 }
 
+/* The level AMX: both kinds of tile products, and what every CPU that has them has. */
+static bool has_amx(const cpuid_words *words)
+{
+    enum { BOTH = AMPS_CPU_AMX_BF16 | AMPS_CPU_AMX_INT8 };
+    return has_avx512(words) && has(words->leaf7_1_eax, 5) && has(words->leaf7_ecx, 11) &&
+           amps_cpu_tile_features() == BOTH; /* AVX512-BF16, VNNI */
+}
+
 amps_cpu_isa amps_cpu_isa_best(void)
 {
     const cpuid_words words = read_cpuid();
+    if (has_amx(&words)) {
+        return AMPS_CPU_ISA_AMX;
+    }
     if (has_avx512(&words)) {
         return AMPS_CPU_ISA_AVX512;
     }
     return has_avx2(&words) ? AMPS_CPU_ISA_AVX2 : AMPS_CPU_ISA_BASELINE;
-}
-
-/* Linux hands out the tile registers on request only (Documentation/arch/x86/xstate.rst); asking again
-   is harmless. Elsewhere they are not used. */
-static bool tiles_granted(void)
-{
-#if defined(__linux__)
-    enum { ARCH_REQ_XCOMP_PERM_NUMBER = 0x1023, XFEATURE_XTILEDATA_NUMBER = 18 };
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM_NUMBER, XFEATURE_XTILEDATA_NUMBER) == 0;
-#else
-    return false;
-#endif
 }
 
 uint32_t amps_cpu_features(amps_cpu_isa isa)
@@ -130,17 +128,13 @@ uint32_t amps_cpu_features(amps_cpu_isa isa)
     if (isa >= AMPS_CPU_ISA_AVX2 && has(words.leaf7_1_eax, 4)) {
         features |= AMPS_CPU_AVX_VNNI;
     }
-    if (isa != AMPS_CPU_ISA_AVX512) {
+    if (isa < AMPS_CPU_ISA_AVX512) {
         return features;
     }
     features |= has(words.leaf7_1_eax, 5) ? AMPS_CPU_AVX512_BF16 : 0u;
     features |= has(words.leaf7_ecx, 11) ? AMPS_CPU_AVX512_VNNI : 0u;
     features |= has(words.leaf7_edx, 23) ? AMPS_CPU_AVX512_FP16 : 0u;
-    if (has(words.leaf7_edx, 24) && saves(&words, XCR0_AMX) && tiles_granted()) {
-        features |= has(words.leaf7_edx, 22) ? AMPS_CPU_AMX_BF16 : 0u;
-        features |= has(words.leaf7_edx, 25) ? AMPS_CPU_AMX_INT8 : 0u;
-    }
-    return features;
+    return isa == AMPS_CPU_ISA_AMX ? features | amps_cpu_tile_features() : features;
 }
 
 void amps_cpu_name(char *name, size_t size)
@@ -253,8 +247,8 @@ anymps_status amps_cpu_isa_parse(const char *name, amps_cpu_isa *isa)
         found++;
     }
     ANYMPS_FAIL_IF(found == AMPS_CPU_ISA_COUNT, ANYMPS_INVALID_ARGUMENT,
-                   "device_open: '%.32s' is no instruction set; they are baseline, avx2, avx512, neon, neon-dotprod, "
-                   "neon-i8mm",
+                   "device_open: '%.32s' is no instruction set; they are baseline, avx2, avx512, amx, neon, "
+                   "neon-dotprod, neon-i8mm",
                    wanted);
     const bool other_family = (found >= AMPS_CPU_ISA_NEON) != (best >= AMPS_CPU_ISA_NEON);
     const bool lacks = found != AMPS_CPU_ISA_BASELINE && (other_family || found > best);

@@ -14,9 +14,10 @@ typedef enum amps_cpu_isa {
     AMPS_CPU_ISA_BASELINE = 0,     /* x86-64: SSE2; arm64: plain C */
     AMPS_CPU_ISA_AVX2 = 1,         /* AVX2, FMA, F16C (Haswell, Zen) */
     AMPS_CPU_ISA_AVX512 = 2,       /* AVX-512 F, BW, DQ, VL, CD (Skylake-SP, Zen 4) */
-    AMPS_CPU_ISA_NEON = 3,         /* arm64 Advanced SIMD, part of its base (Cortex-A72) */
-    AMPS_CPU_ISA_NEON_DOTPROD = 4, /* dot products of i8, often FMLAL of f16 (Neoverse N1, Apple M1) */
-    AMPS_CPU_ISA_NEON_I8MM = 5,    /* matrix products of i8, mostly of bf16 too (Neoverse V1, Apple M2) */
+    AMPS_CPU_ISA_AMX = 3,          /* that and tiles of bf16 and i8 that the kernel granted (Sapphire Rapids) */
+    AMPS_CPU_ISA_NEON = 4,         /* arm64 Advanced SIMD, part of its base (Cortex-A72) */
+    AMPS_CPU_ISA_NEON_DOTPROD = 5, /* dot products of i8, often FMLAL of f16 (Neoverse N1, Apple M1) */
+    AMPS_CPU_ISA_NEON_I8MM = 6,    /* matrix products of i8, mostly of bf16 too (Neoverse V1, Apple M2) */
     AMPS_CPU_ISA_COUNT
 } amps_cpu_isa;
 
@@ -25,7 +26,7 @@ typedef enum amps_cpu_feature {
     AMPS_CPU_AVX512_BF16 = 1u << 0,
     AMPS_CPU_AVX512_VNNI = 1u << 1,
     AMPS_CPU_AVX512_FP16 = 1u << 2,
-    AMPS_CPU_AMX_BF16 = 1u << 3, /* the kernel granted the tile state */
+    AMPS_CPU_AMX_BF16 = 1u << 3,
     AMPS_CPU_AMX_INT8 = 1u << 4,
     AMPS_CPU_AVX_VNNI = 1u << 5,
     AMPS_CPU_NEON_FHM = 1u << 6, /* f16 products added to f32 */
@@ -41,7 +42,7 @@ typedef struct amps_cpu_caches {
     size_t l3_bytes; /* 0: none */
 } amps_cpu_caches;
 
-/* "baseline", "avx2", "avx512", "neon", "neon-dotprod", "neon-i8mm". */
+/* "baseline", "avx2", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm". */
 const char *amps_cpu_isa_name(amps_cpu_isa isa);
 
 /* The best level that CPU and operating system allow. */

@@ -4,13 +4,12 @@
  * in low_tile.h. Register budget of 32: 14 * 2 sums, 2 of B, 1 splat of A, 1 spare.
  *
  * The instruction adds two products to an f32 sum, each addition rounded to nearest, but it takes subnormals for
- * zero, in and out. A product of two bf16 is a multiple of 2^(x + y - 14) if x and y are their exponents, and so is
- * every rounded sum of such products. Where the least exponents of a panel and a strip add up to 2^-112 or more,
- * no subnormal can appear and the instruction is exact to the rules; elsewhere the tile widens to f32 and uses fused
- * multiply-adds (`careful`). The heads hold these least exponents.
+ * zero, in and out. Where the heads, which hold least exponents (low_bf16_avx512.h), say that none can appear, the
+ * instruction is exact to the rules; elsewhere the tile widens to f32 and uses fused multiply-adds (`careful`).
  */
 #include <immintrin.h>
 
+#include "low_bf16_avx512.h"
 #include "low_store_avx512.h"
 
 typedef __m512i word;
@@ -38,8 +37,7 @@ static inline sums low_dot(sums acc, word a, word b)
 }
 #include "low_tile.h"
 
-/* Exponents are biased by 127: 2^-126 is a multiple of 2^(x + y - 14) if x + y - 254 - 14 >= -126. */
-enum { LEAST_SUM = 142, SUBNORMAL = -1000, NOTHING = 1000, CAREFUL_ROWS = 6 };
+enum { CAREFUL_ROWS = 6 };
 
 /* At most CAREFUL_ROWS rows: both halves of a word as f32. */
 AMPS_INLINE void careful_tile(const amps_low_strip *s, const uint32_t *a, unsigned char *c, int mr)
@@ -108,54 +106,10 @@ static void strip(const amps_low_strip *s)
     }
 }
 
-/* Rows are read 64 bytes at a time, and the next strip goes on where this one ends: too many streams for the machine's own
-   prefetching. */
-enum { AHEAD = 128 };
-
-/* Two rows of at most 32 columns a step. */
-static void interleave(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
-                       size_t n)
-{
-    /* Of the words of two registers: 0, 32, 1, 33, … and 16, 48, 17, 49, … */
-    const __m512i ascending = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i low =
-        _mm512_or_si512(ascending, _mm512_slli_epi32(_mm512_add_epi32(ascending, _mm512_set1_epi32(32)), 16));
-    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-    for (size_t k = 0; k < interior; k += 2, from += 2 * row_bytes, to += to_row) {
-        for (size_t j = 0; j < n; j += 32) {
-            const size_t here = n - j < 32 ? n - j : 32;
-            const __mmask32 lanes = (__mmask32)(((uint64_t)1 << here) - 1u);
-            const __m512i x = _mm512_maskz_loadu_epi16(lanes, from + 2 * j);
-            _mm_prefetch((const char *)from + 2 * j + AHEAD, _MM_HINT_T0);
-            _mm_prefetch((const char *)from + row_bytes + 2 * j + AHEAD, _MM_HINT_T0);
-            const __m512i y = _mm512_maskz_loadu_epi16(k + 1 < interior ? lanes : 0, from + row_bytes + 2 * j);
-            _mm512_mask_storeu_epi32(to + j, (__mmask16)lanes, _mm512_permutex2var_epi16(x, low, y));
-            _mm512_mask_storeu_epi32(to + j + 16, (__mmask16)(lanes >> 16), _mm512_permutex2var_epi16(x, high, y));
-        }
-    }
-}
-
-/* The least biased exponent but for zeros. */
 static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
 {
-    const __m512i magnitude = _mm512_set1_epi16(0x7fff), one = _mm512_set1_epi16(1);
-    __m512i least = _mm512_set1_epi16(-1);
-    const uint32_t *x = panel_words + width;
-    const size_t count = width * words;
     (void)left;
-    for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 lanes = (__mmask16)(count - i < 16 ? (1u << (count - i)) - 1u : 0xffffu);
-        const __m512i values = _mm512_maskz_loadu_epi32(lanes, x + i);
-        least = _mm512_min_epu16(least, _mm512_sub_epi16(_mm512_and_si512(values, magnitude), one));
-    }
-    uint16_t each[32];
-    uint32_t found = 0xffff;
-    _mm512_storeu_si512(each, least);
-    for (size_t i = 0; i < 32; i++) {
-        found = each[i] < found ? each[i] : found;
-    }
-    const int32_t exponent = found == 0xffff ? NOTHING : (int32_t)((found + 1) >> 7);
-    panel_words[0] = (uint32_t)(exponent == 0 ? SUBNORMAL : exponent);
+    panel_words[0] = (uint32_t)least_exponent(panel_words + width, width * words);
 }
 
 const amps_low_ukr amps_bf16_gemm_14x32__avx512bf16 = {

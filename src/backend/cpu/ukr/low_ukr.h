@@ -5,8 +5,8 @@
  * memory.
  *
  * Both operands come packed in 32-bit words of `group` neighbours along k, as the machine's dot product
- * instructions want them, or widened to f32 one by one (group 1); where k is no multiple of the group, zeros follow. A
- * panel of A (rows side by side) or a strip of B (columns side by side) is
+ * instructions want them, or one by one as f32 (group 1); where k is no multiple of the group, zeros follow. A panel of
+ * A (rows side by side) or a strip of B (columns side by side) is
  *
  *     head:      `width` words of the microkernel's own, written by `seal`
  *     word 0:    k 0 … group-1 of element 0, the same of element 1, … of element width-1
@@ -56,7 +56,11 @@ typedef struct amps_low_ukr {
     size_t element;     /* bytes of one of them as the operand stores it */
     size_t lanes, wide; /* words in a vector, vectors in a strip */
     size_t rows;        /* highest panel */
-    bool integer;       /* sums are i32 */
+    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, and each step takes step_stored words
+       of an element's room. Packing puts the words at the end of that room, `seal` may rearrange them. A panel of A has
+       `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
+    size_t step, step_stored;
+    bool integer; /* sums are i32 */
     void (*strip)(const amps_low_strip *strip);
     /* The same with B's rows as the operand has them; NULL where there is none. */
     void (*in_place)(const amps_low_strip *strip);
@@ -67,12 +71,17 @@ typedef struct amps_low_ukr {
     /* `lines` lines of n elements side by side along k, row_bytes apart, to words to_row apart; NULL where words are
        just the elements' bytes. */
     void (*lines)(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n);
+    /* For `step`: up to `rows` lines of `bytes` bytes, row_bytes apart, into the steps of a panel. */
+    void (*pack_rows)(const unsigned char *from, size_t row_bytes, size_t rows, size_t bytes, uint32_t *to);
     /* n i32 sums to f32 where they lie; NULL where sums are f32. */
     void (*convert)(uint32_t *sums, size_t n);
     /* Ends the packing of a panel (`left`) or strip: its head, and what the words need. NULL: nothing to do. */
     void (*seal)(uint32_t *panel, size_t width, size_t words, bool left);
 } amps_low_ukr;
 
+extern const amps_low_ukr amps_f32_gemm_32x32__amx;
+extern const amps_low_ukr amps_bf16_gemm_32x32__amx;
+extern const amps_low_ukr amps_i8_gemm_32x32__amx;
 extern const amps_low_ukr amps_bf16_gemm_14x32__avx512bf16;
 extern const amps_low_ukr amps_f16_gemm_14x32__avx512;
 extern const amps_low_ukr amps_bf16_gemm_14x32__avx512;

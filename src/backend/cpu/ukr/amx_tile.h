@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
+ * that a step takes) and AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the
+ * tiles multiply this panel and strip?), `careful` (the block without them), `add_step` (a step's products) and AMX_ADDS
+ * (may the tiles start from what C holds?), then includes this file, which gives `strip`, `pack_rows`.
+ *
+ * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
+ *
+ *                               B: 16 words high
+ *                               [ 6: 16 columns ][ 7 ]
+ *     A: [ 4: 16 rows, 16 words ][ 0: sums       ][ 1 ]
+ *        [ 5                    ][ 2             ][ 3 ]
+ *
+ *     a panel of A:  head of 32 words; each step: parts of 32 rows by 16 words
+ *     a strip of B:  head of 32 words; each step: parts of 16 words by 32 columns
+ *
+ * The tiles are configured and released within one strip: between calls a thread has none.
+ */
+#ifndef AMPS_AMX_TILE_H
+#define AMPS_AMX_TILE_H
+
+#include <immintrin.h>
+
+#include "low_ukr.h"
+
+#define AMPS_INLINE static inline __attribute__((always_inline))
+
+enum { AMX_WIDTH = 32, AMX_TILE_WORDS = 256, AMX_A_BYTES = 64, AMX_B_BYTES = 128, AMX_SUM_BYTES = 128 };
+
+/* What ldtilecfg reads (Intel SDM volume 2, LDTILECFG). */
+typedef struct amx_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} amx_config;
+
+static const amx_config whole_tiles = {
+    .palette = 1,
+    .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+    .rows = {16, 16, 16, 16, 16, 16, 16, 16},
+};
+
+/* The intrinsics of GCC 12 do not say that they read and write memory. */
+static inline void memory_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+static void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right);
+
+static inline size_t amx_steps(const amps_low_strip *s)
+{
+    return (s->words + AMX_STEP - 1) / AMX_STEP;
+}
+
+/* Rows of 32 sums to C with all that follows. */
+static void store_rows(const amps_low_strip *s, const uint32_t *from, unsigned char *c, size_t rows)
+{
+    const size_t past = s->result == AMPS_LOW_SUMS ? 64 : 32;
+    for (size_t i = 0; i < rows; i++, from += AMX_WIDTH, c += s->c_row_bytes) {
+        sums first, second;
+        memcpy(&first, from, sizeof first);
+        memcpy(&second, from + 16, sizeof second);
+        low_store(s, c, first, s->columns);
+        if (s->columns > 16) {
+            low_store(s, c + past, second, s->columns - 16);
+        }
+    }
+}
+
+/* The tiles of sums from or to rows row_bytes apart. */
+AMPS_INLINE void load_sums(const unsigned char *c, size_t row_bytes, bool low, bool right)
+{
+    _tile_loadd(0, c, row_bytes);
+    if (right) {
+        _tile_loadd(1, c + 64, row_bytes);
+    }
+    if (low) {
+        _tile_loadd(2, c + 16 * row_bytes, row_bytes);
+    }
+    if (low && right) {
+        _tile_loadd(3, c + 16 * row_bytes + 64, row_bytes);
+    }
+}
+
+AMPS_INLINE void clear_sums(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+AMPS_INLINE void store_sums(unsigned char *c, size_t row_bytes, bool low, bool right)
+{
+    _tile_stored(0, c, row_bytes);
+    if (right) {
+        _tile_stored(1, c + 64, row_bytes);
+    }
+    if (low) {
+        _tile_stored(2, c + 16 * row_bytes, row_bytes);
+    }
+    if (low && right) {
+        _tile_stored(3, c + 16 * row_bytes + 64, row_bytes);
+    }
+}
+
+/* One panel; a and s->b point to the heads. `low`: more than 16 rows, `right`: more than 16 columns. */
+AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows, bool low, bool right)
+{
+    const bool whole = rows == (low ? 32u : 16u) && s->columns == (right ? 32u : 16u);
+    const bool straight = whole && s->result == AMPS_LOW_SUMS && s->alpha == 1.0f && (AMX_ADDS || !s->add);
+    const uint32_t *b = s->b + AMX_WIDTH;
+    a += AMX_WIDTH;
+    memory_barrier();
+    if (straight && s->add) {
+        load_sums(c, s->c_row_bytes, low, right);
+    } else {
+        clear_sums();
+    }
+    for (size_t t = amx_steps(s); t > 0; t--, a += AMX_WIDTH * AMX_STORED, b += AMX_WIDTH * AMX_STORED) {
+        add_step(a, b, low, right);
+    }
+    if (straight) {
+        store_sums(c, s->c_row_bytes, low, right);
+        memory_barrier();
+        return;
+    }
+    _Alignas(64) uint32_t kept[AMX_WIDTH * AMX_WIDTH];
+    store_sums((unsigned char *)kept, AMX_SUM_BYTES, low, right);
+    memory_barrier();
+    store_rows(s, kept, c, rows);
+}
+
+static void panel(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
+{
+    if (rows > 16 && s->columns > 16) {
+        tiles(s, a, c, rows, true, true);
+    } else if (rows > 16) {
+        tiles(s, a, c, rows, true, false);
+    } else if (s->columns > 16) {
+        tiles(s, a, c, rows, false, true);
+    } else {
+        tiles(s, a, c, rows, false, false);
+    }
+}
+
+static void strip(const amps_low_strip *s)
+{
+    const uint32_t *a = s->a;
+    unsigned char *c = s->c;
+    _tile_loadconfig(&whole_tiles);
+    for (size_t left = s->rows; left > 0;) {
+        const size_t rows = left < AMX_WIDTH ? left : AMX_WIDTH;
+        if (exact(a, s->b)) {
+            panel(s, a, c, rows);
+        } else {
+            careful(s, a, c, rows);
+        }
+        left -= rows;
+        a += AMX_WIDTH * (amx_steps(s) * AMX_STORED + 1);
+        c += rows * s->c_row_bytes;
+    }
+    _tile_release();
+}
+
+/* Up to 32 lines of `bytes` bytes into a panel's steps: 32 rows of AMX_STEP words each, zeros where there is nothing. */
+static void pack_rows(const unsigned char *from, size_t row_bytes, size_t rows, size_t bytes, uint32_t *to)
+{
+    for (size_t i = 0; i < AMX_WIDTH; i++, to += AMX_STEP) {
+        uint32_t *here = to;
+        for (size_t done = 0; done < bytes; done += 4 * AMX_STEP, here += AMX_WIDTH * AMX_STEP) {
+            for (size_t v = 0; v < AMX_STEP / 16; v++) {
+                const size_t at = done + 64 * v, left = i < rows && at < bytes ? bytes - at : 0;
+                const __mmask64 lanes = left < 64 ? ((__mmask64)1 << left) - 1u : ~(__mmask64)0;
+                _mm512_storeu_si512(here + 16 * v, _mm512_maskz_loadu_epi8(lanes, from + at));
+            }
+        }
+        from += i + 1 < rows ? row_bytes : 0;
+    }
+}
+
+#endif /* AMPS_AMX_TILE_H */

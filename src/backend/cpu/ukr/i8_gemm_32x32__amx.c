@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * i8_gemm_32x32__amx.c: i8 matmul on tdpbssd: 64 products of signed bytes are added to each i32 sum, modulo 2^32.
+ * Called by gemm_low.c through low_ukr.h; tiles, panels and strips are in amx_tile.h. Heads are not used.
+ */
+#include <string.h>
+
+#include "low_i8_avx512.h"
+
+typedef __m512i sums;
+#define AMX_STEP   16
+#define AMX_STORED 16
+#define AMX_ADDS   true
+
+static inline bool exact(const uint32_t *a, const uint32_t *b)
+{
+    (void)a;
+    (void)b;
+    return true;
+}
+
+static inline void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
+{
+    (void)s;
+    (void)a;
+    (void)c;
+    (void)rows;
+}
+
+#include "amx_tile.h"
+
+AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right)
+{
+    _tile_loadd(6, b, AMX_B_BYTES);
+    _tile_loadd(4, a, AMX_A_BYTES);
+    _tile_dpbssd(0, 4, 6);
+    if (low) {
+        _tile_loadd(5, a + AMX_TILE_WORDS, AMX_A_BYTES);
+        _tile_dpbssd(2, 5, 6);
+    }
+    if (right) {
+        _tile_loadd(7, b + 16, AMX_B_BYTES);
+        _tile_dpbssd(1, 4, 7);
+    }
+    if (low && right) {
+        _tile_dpbssd(3, 5, 7);
+    }
+}
+
+const amps_low_ukr amps_i8_gemm_32x32__amx = {
+    .name = "i8_gemm_32x32__amx",
+    .group = 4,
+    .element = 1,
+    .lanes = 16,
+    .wide = 2,
+    .rows = AMX_WIDTH,
+    .step = AMX_STEP,
+    .step_stored = AMX_STORED,
+    .integer = true,
+    .strip = strip,
+    .interleave = interleave,
+    .pack_rows = pack_rows,
+    .convert = convert,
+};

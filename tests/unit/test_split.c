@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_split.c: f32 products large enough to be cut into bf16 parts where there are tiles: every element of blocks of C is
+ * compared with double within the documented bound, 2·K·u·|A||B| (and 2^-23·|beta·C|), on every instruction set. The operands are
+ * what could break the cutting: mixed and extreme exponents, cancellation, subnormals, values all of whose bits count,
+ * infinities and NaN, alone and in one row or column among ordinary ones.
+ */
+#include "backend/cpu/gemm.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { M = 530, N = 545, K = 547 };
+
+static uint64_t seed = 20261124;
+static float left[M * K], right[K * N], result[M * N], before[M * N];
+
+static uint32_t bits(void)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(seed >> 33);
+}
+
+/* All 24 bits of the significand count. */
+static float value(int exponent)
+{
+    const double size = ldexp(1.0 + (double)(bits() % (1u << 23)) * 0x1p-23, exponent);
+    return (float)(bits() % 2 == 0 ? size : -size);
+}
+
+static void fill(float *to, size_t count, int exponent, unsigned spread)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i] = bits() % 29 == 0 ? 0.0f : value(exponent + (int)(bits() % (spread + 1u)));
+    }
+}
+
+typedef struct product {
+    bool a_transposed, b_transposed;
+    double alpha, beta;
+} product;
+
+static void multiply(const amps_cpu_device *device, const product *p)
+{
+    const amps_gemm_args args = {.device = device,
+                                 .m = M,
+                                 .n = N,
+                                 .k = K,
+                                 .batch = 1,
+                                 .a_dtype = ANYMPS_DTYPE_F32,
+                                 .b_dtype = ANYMPS_DTYPE_F32,
+                                 .c_dtype = ANYMPS_DTYPE_F32,
+                                 .a = (const unsigned char *)left,
+                                 .a_row_bytes = p->a_transposed ? 4 : K * 4,
+                                 .a_column_bytes = p->a_transposed ? M * 4 : 4,
+                                 .b = (const unsigned char *)right,
+                                 .b_row_bytes = p->b_transposed ? 4 : N * 4,
+                                 .b_column_bytes = p->b_transposed ? K * 4 : 4,
+                                 .c = (unsigned char *)result,
+                                 .c_row_bytes = N * 4,
+                                 .c_column_bytes = 4,
+                                 .alpha = p->alpha,
+                                 .beta = p->beta};
+    size_t bytes;
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    memcpy(before, result, sizeof before);
+    amps_gemm(&args, scratch);
+    free(scratch);
+}
+
+/* Rows and columns that are looked at: at tiles' borders and in between. */
+static bool looked_at(size_t i, size_t count)
+{
+    return i % 32 < 2 || i % 32 == 17 || i + 2 >= count;
+}
+
+static void compare(const amps_cpu_device *device, const product *p, const char *what)
+{
+    for (size_t i = 0; i < M; i++) {
+        for (size_t j = 0; j < N; j++) {
+            if (!looked_at(i, M) || !looked_at(j, N)) {
+                continue;
+            }
+            double sum = 0.0, size = 0.0;
+            for (size_t k = 0; k < K; k++) {
+                const double term = (double)left[p->a_transposed ? k * M + i : i * K + k] *
+                                    (double)right[p->b_transposed ? j * K + k : k * N + j];
+                sum += term;
+                size += fabs(term);
+            }
+            const double old = p->beta == 0.0 ? 0.0 : p->beta * (double)before[i * N + j];
+            const double exact = p->alpha * sum + old, got = (double)result[i * N + j];
+            const double bound = 2.0 * K * 0x1p-24 * fabs(p->alpha) * size + 0x1p-23 * fabs(old) + K * 0x1p-150;
+            const bool same = got == exact || (isnan(got) && isnan(exact));
+            if (!same && !(isfinite(exact) && fabs(got - exact) <= bound) && !(fabs(exact) + bound > 0x1p128)) {
+                fail_msg("%s, %s, element (%zu, %zu): %a, exact %a, bound %a", amps_cpu_isa_name(device->isa), what, i,
+                         j, got, exact, bound);
+            }
+        }
+    }
+}
+
+static void run(const amps_cpu_device *device, const product *p, const char *what)
+{
+    multiply(device, p);
+    compare(device, p, what);
+}
+
+static void run_all(const amps_cpu_device *device)
+{
+    static const product plain = {false, false, 1.0, 0.0};
+    static const product others[] = {
+        {true, false, 1.0, 0.0}, {false, true, 1.0, 0.0}, {true, true, -0.75, 0.0}, {false, false, 1.0, 1.0},
+        {false, false, 0.3125, -2.5}};
+    fill(left, M * K, -1, 2);
+    fill(right, K * N, -1, 2);
+    run(device, &plain, "ordinary");
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        run(device, &others[i], "transposed, alpha, beta");
+    }
+    fill(left, M * K, -30, 60);
+    fill(right, K * N, -30, 60);
+    run(device, &plain, "mixed exponents");
+    for (size_t i = 0; i + K < M * K; i += 2 * K) { /* the second half of a row takes back the first, but for the last bit */
+        for (size_t k = 0; k < K / 2; k++) {
+            left[i + K / 2 + k] = nextafterf(-left[i + k], 0.0f);
+        }
+    }
+    for (size_t k = 0; k < K / 2; k++) {
+        memcpy(right + (K / 2 + k) * N, right + k * N, N * sizeof *right);
+    }
+    run(device, &plain, "cancellation");
+}
+
+/* Around the least and greatest exponents that are cut. */
+static void run_limits(const amps_cpu_device *device)
+{
+    static const product plain = {false, false, 1.0, 0.0};
+    static const int exponents[][2] = {{-104, 24},  {-103, 23},  {-102, 22},  {-103, 40},  {-41, -40}, {-40, -40},
+                                       {-40, -39},  {-75, -76},  {-130, 0},   {0, -135},   {-60, -70}, {100, -20},
+                                       {60, 23},    {60, 24},    {125, -100}, {126, -100}, {127, -60}, {-100, 125}};
+    for (size_t i = 0; i < sizeof exponents / sizeof exponents[0]; i++) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "exponents %d and %d", exponents[i][0], exponents[i][1]);
+        fill(left, M * K, exponents[i][0], 0);
+        fill(right, K * N, exponents[i][1], 0);
+        run(device, &plain, what);
+    }
+    /* Some blocks of the interior so low that their sums are subnormal, the others zeros. */
+    memset(left, 0, sizeof left);
+    fill(right, K * N, -1, 1);
+    for (size_t i = 0; i < M; i++) {
+        left[i * K + i % 200] = value(-140);
+    }
+    run(device, &plain, "subnormal sums, then zeros");
+}
+
+static void run_special(const amps_cpu_device *device)
+{
+    static const product plain = {false, false, 1.0, 0.0};
+    const float specials[] = {INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1.fffffep127f, 0x1.8p-120f};
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
+        fill(left, M * K, -1, 1);
+        fill(right, K * N, -1, 1);
+        left[33 * K + 300] = specials[i];
+        right[301 * N + 65] = specials[(i + 1) % 6];
+        run(device, &plain, "a special value on each side");
+        left[33 * K + 301] = 0.0f; /* zero times it */
+        run(device, &plain, "zero times a special value");
+    }
+}
+
+static void test_split(void **state)
+{
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device device = {.isa = (amps_cpu_isa)isa};
+        device.features = amps_cpu_features(device.isa);
+        device.caches = amps_cpu_cache_sizes();
+        device.rows = amps_cpu_choose_rows(device.isa);
+        assert_int_equal(amps_pool_open(2, &device.pool), ANYMPS_OK);
+        run_all(&device);
+        run_limits(&device);
+        run_special(&device);
+        amps_pool_close(device.pool);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
