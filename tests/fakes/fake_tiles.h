@@ -28,12 +28,12 @@ void fake_tile_i8(int sums, int left, int right);
 #undef _tile_stored
 #undef _tile_dpbf16ps
 #undef _tile_dpbssd
-#define _tile_loadconfig(from)           fake_tile_configure(from)
-#define _tile_release()                  fake_tile_release()
-#define _tile_zero(tile)                 fake_tile_zero(tile)
-#define _tile_loadd(tile, from, bytes)   fake_tile_load(tile, from, bytes)
-#define _tile_stored(tile, to, bytes)    fake_tile_store(tile, to, bytes)
+#define _tile_loadconfig(from)            fake_tile_configure(from)
+#define _tile_release()                   fake_tile_release()
+#define _tile_zero(tile)                  fake_tile_zero(tile)
+#define _tile_loadd(tile, from, bytes)    fake_tile_load(tile, from, bytes)
+#define _tile_stored(tile, to, bytes)     fake_tile_store(tile, to, bytes)
 #define _tile_dpbf16ps(sums, left, right) fake_tile_bf16(sums, left, right)
-#define _tile_dpbssd(sums, left, right)  fake_tile_i8(sums, left, right)
+#define _tile_dpbssd(sums, left, right)   fake_tile_i8(sums, left, right)
 
 #endif /* ANYMPS_FAKE_TILES_H */

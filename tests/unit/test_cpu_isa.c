@@ -72,6 +72,15 @@ static void levels_are_ordered(void **state)
         const uint32_t matrix = AMPS_CPU_NEON_I8MM | AMPS_CPU_NEON_BF16;
         assert_int_equal(amps_cpu_features(AMPS_CPU_ISA_NEON_DOTPROD) & matrix, 0);
     }
+    const uint32_t tiles = AMPS_CPU_AMX_BF16 | AMPS_CPU_AMX_INT8;
+    const bool has_tiles = amps_cpu_isa_best() == AMPS_CPU_ISA_AMX;
+    assert_int_equal(amps_cpu_features(amps_cpu_isa_best()) & tiles, has_tiles ? tiles : 0);
+    if (has_tiles) {
+        assert_int_equal(amps_cpu_isa_parse("avx512", &isa), ANYMPS_OK);
+        assert_int_equal(amps_cpu_features(isa) & tiles, 0);
+    } else {
+        assert_int_equal(amps_cpu_isa_parse("amx", &isa), ANYMPS_UNSUPPORTED);
+    }
     assert_int_equal(amps_cpu_features(AMPS_CPU_ISA_BASELINE), 0);
 }
 
@@ -85,6 +94,10 @@ static void agrees_with_the_compiler(void **state)
     const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                        __builtin_cpu_supports("avx512cd");
+    if (best == AMPS_CPU_ISA_AMX) { /* the compiler does not ask the kernel for the tiles */
+        assert_true(avx512);
+        return;
+    }
     assert_int_equal(best, avx512 ? AMPS_CPU_ISA_AVX512 : avx2 ? AMPS_CPU_ISA_AVX2 : AMPS_CPU_ISA_BASELINE);
 #endif
 }
@@ -95,7 +108,9 @@ static void rows_follow_the_cap(void **state)
 #if defined(__aarch64__)
     assert_string_equal(amps_cpu_choose_rows(amps_cpu_isa_best())->name, "neon");
 #elif defined(__x86_64__)
-    assert_string_equal(amps_cpu_choose_rows(amps_cpu_isa_best())->name, amps_cpu_isa_name(amps_cpu_isa_best()));
+    const amps_cpu_isa best = amps_cpu_isa_best();
+    const amps_cpu_isa rows = best == AMPS_CPU_ISA_AMX ? AMPS_CPU_ISA_AVX512 : best; /* rows gain nothing from tiles */
+    assert_string_equal(amps_cpu_choose_rows(best)->name, amps_cpu_isa_name(rows));
     assert_string_equal(amps_cpu_choose_rows(AMPS_CPU_ISA_BASELINE)->name, "baseline");
     assert_string_equal(amps_cpu_choose_rows(AMPS_CPU_ISA_AVX2)->name, "avx2");
 #endif

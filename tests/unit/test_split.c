@@ -117,9 +117,11 @@ static void run(const amps_cpu_device *device, const product *p, const char *wha
 static void run_all(const amps_cpu_device *device)
 {
     static const product plain = {false, false, 1.0, 0.0};
-    static const product others[] = {
-        {true, false, 1.0, 0.0}, {false, true, 1.0, 0.0}, {true, true, -0.75, 0.0}, {false, false, 1.0, 1.0},
-        {false, false, 0.3125, -2.5}};
+    static const product others[] = {{true, false, 1.0, 0.0},
+                                     {false, true, 1.0, 0.0},
+                                     {true, true, -0.75, 0.0},
+                                     {false, false, 1.0, 1.0},
+                                     {false, false, 0.3125, -2.5}};
     fill(left, M * K, -1, 2);
     fill(right, K * N, -1, 2);
     run(device, &plain, "ordinary");
@@ -129,7 +131,8 @@ static void run_all(const amps_cpu_device *device)
     fill(left, M * K, -30, 60);
     fill(right, K * N, -30, 60);
     run(device, &plain, "mixed exponents");
-    for (size_t i = 0; i + K < M * K; i += 2 * K) { /* the second half of a row takes back the first, but for the last bit */
+    for (size_t i = 0; i + K < M * K;
+         i += 2 * K) { /* the second half of a row takes back the first, but for the last bit */
         for (size_t k = 0; k < K / 2; k++) {
             left[i + K / 2 + k] = nextafterf(-left[i + k], 0.0f);
         }
@@ -144,9 +147,9 @@ static void run_all(const amps_cpu_device *device)
 static void run_limits(const amps_cpu_device *device)
 {
     static const product plain = {false, false, 1.0, 0.0};
-    static const int exponents[][2] = {{-104, 24},  {-103, 23},  {-102, 22},  {-103, 40},  {-41, -40}, {-40, -40},
-                                       {-40, -39},  {-75, -76},  {-130, 0},   {0, -135},   {-60, -70}, {100, -20},
-                                       {60, 23},    {60, 24},    {125, -100}, {126, -100}, {127, -60}, {-100, 125}};
+    static const int exponents[][2] = {{-104, 24}, {-103, 23}, {-102, 22},  {-103, 40},  {-41, -40}, {-40, -40},
+                                       {-40, -39}, {-75, -76}, {-130, 0},   {0, -135},   {-60, -70}, {100, -20},
+                                       {60, 23},   {60, 24},   {125, -100}, {126, -100}, {127, -60}, {-100, 125}};
     for (size_t i = 0; i < sizeof exponents / sizeof exponents[0]; i++) {
         char what[64];
         (void)snprintf(what, sizeof what, "exponents %d and %d", exponents[i][0], exponents[i][1]);

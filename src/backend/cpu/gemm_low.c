@@ -26,7 +26,8 @@ enum {
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
-    TILE_WORDS = 256,     /* of AMX kernels: a strip of B stays in the first cache */
+    TILE_WORDS = 512,     /* of AMX kernels, whose panels and strips both come from L2 */
+    TILE_L2_SHARE = 4,    /* of which their panels of A take so much */
     SPLIT_WORK = 1 << 27, /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
     SPLIT_LEAST = 128,    /* and the least of each side */
     I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
@@ -196,7 +197,8 @@ void amps_gemm_low_block(amps_gemm_job *job)
     }
     job->kept_columns = divide_up(args->n, width) * width;
     const size_t stored = amps_low_stored(low, job->kc);
-    const size_t panels = job->low_direct ? amps_max(1, l2_words / 2 / stored / job->panel_rows) : PANELS;
+    const size_t share = low->step != 0 ? TILE_L2_SHARE : 2;
+    const size_t panels = job->low_direct ? amps_max(1, l2_words / share / stored / job->panel_rows) : PANELS;
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
     const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_stored(low, kept_words(job)) / width);
     const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;

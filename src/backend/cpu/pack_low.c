@@ -159,12 +159,7 @@ void amps_low_pack(const amps_low_layout *layout, const amps_pack_source *source
     const size_t panel_words = amps_low_panel_words(low, width, words);
     const size_t behind = width * (1 + amps_low_stored(low, words) - amps_low_filled(low, words));
     const bool rows = layout->left && low->step != 0;
-    block b = {layout,
-               source,
-               x0,
-               count,
-               w0 * group,
-               amps_min(words * group, layout->interior - w0 * group),
+    block b = {layout,     source, x0, count, w0 * group, amps_min(words * group, layout->interior - w0 * group),
                to + behind};
     if (!rows) {
         fill_up(&b, words, panel_words);

@@ -76,7 +76,8 @@ static void unpack_right(const uint32_t *strip_words, size_t steps, size_t t, fl
 static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
 {
     (void)left;
-    panel_words[0] = (uint32_t)least_exponent(panel_words + width, width * ((words + AMX_STEP - 1) / AMX_STEP * AMX_STORED));
+    panel_words[0] =
+        (uint32_t)least_exponent(panel_words + width, width * ((words + AMX_STEP - 1) / AMX_STEP * AMX_STORED));
 }
 
 const amps_low_ukr amps_bf16_gemm_32x32__amx = {

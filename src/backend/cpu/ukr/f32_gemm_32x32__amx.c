@@ -35,8 +35,7 @@ enum { PARTS_LEAST = 24, PARTS_GREATEST = 252, SUM_LEAST = 174, SUM_GREATEST = 3
 
 static inline bool exact(const uint32_t *a, const uint32_t *b)
 {
-    return a[HEAD_PARTS] != 0 && b[HEAD_PARTS] != 0 &&
-           (int32_t)a[HEAD_LEAST] + (int32_t)b[HEAD_LEAST] >= SUM_LEAST &&
+    return a[HEAD_PARTS] != 0 && b[HEAD_PARTS] != 0 && (int32_t)a[HEAD_LEAST] + (int32_t)b[HEAD_LEAST] >= SUM_LEAST &&
            (int32_t)a[HEAD_GREATEST] + (int32_t)b[HEAD_GREATEST] <= SUM_GREATEST;
 }
 

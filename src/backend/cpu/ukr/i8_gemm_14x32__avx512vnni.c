@@ -33,7 +33,6 @@ static inline sums low_dot(sums acc, word a, word b)
 }
 typedef __mmask16 low_lanes;
 
-
 static inline low_lanes low_first_lanes(size_t n)
 {
     return (low_lanes)((1u << n) - 1u);

@@ -22,7 +22,7 @@ enum { AHEAD = 128 };
 
 /* Two rows of at most 32 columns a step. */
 static inline void interleave(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
-                       size_t n)
+                              size_t n)
 {
     /* Of the words of two registers: 0, 32, 1, 33, … and 16, 48, 17, 49, … */
     const __m512i ascending = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);

@@ -27,7 +27,7 @@ static inline __m128i row16(const unsigned char *from, __mmask16 lanes)
 
 /* Four rows of 16 columns a step. */
 static inline void interleave(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
-                       size_t n)
+                              size_t n)
 {
     for (size_t k = 0; k < interior; k += 4, from += 4 * row_bytes, to += to_row) {
         const size_t rows = interior - k < 4 ? interior - k : 4;
