@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_low.c: bf16 products whose values lie so low that products or sums may be subnormal, on every instruction set:
- * the dot product instruction takes subnormals for zero and may only run where none can appear. Every element is
- * compared with double within the documented bound, around the limit at which the kernels change over.
+ * test_low.c: products of narrow types on every instruction set, every element compared with double within the
+ * documented bound: tiles of every height and width, operands as they lie and transposed, interiors that end within a
+ * word or a pair of words, or in blocks; and bf16 whose products or sums may be subnormal, around the limit at which
+ * the kernels change over: dot product instructions take subnormals for zero and may only run where none can appear.
  */
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/ukr/half.h"
@@ -85,15 +86,154 @@ static void check(const amps_cpu_device *device, int a_exponent, int b_exponent)
     }
 }
 
+/* ---- tiles ---------------------------------------------------------------------------------------- */
+
+enum { MOST = 64 * 6200, MOST_C = 64 * 64 };
+
+typedef struct product {
+    anymps_dtype dtype;
+    size_t m, n, k;
+    bool a_turned, b_turned; /* stored by columns */
+} product;
+
+static uint16_t element_of(anymps_dtype dtype)
+{
+    const double size = ldexp(1.0 + (double)(bits() % 1024) / 1024.0, (int)(bits() % 5) - 2);
+    const float x = (float)(bits() % 2 == 0 ? size : -size);
+    switch (dtype) {
+    case ANYMPS_DTYPE_I8: return (uint16_t)(bits() % 256);
+    case ANYMPS_DTYPE_F16: return amps_f16_of_f32(x);
+    default: return amps_bf16_of_f32(x);
+    }
+}
+
+static double value_of(anymps_dtype dtype, uint16_t x)
+{
+    switch (dtype) {
+    case ANYMPS_DTYPE_I8: return (double)(int8_t)(unsigned char)x;
+    case ANYMPS_DTYPE_F16: return (double)amps_f32_of_f16(x);
+    default: return (double)amps_f32_of_bf16(x);
+    }
+}
+
+/* Row i, column j of an operand of `columns` columns, or of `rows` if it is turned. */
+static size_t place(size_t i, size_t j, size_t rows, size_t columns, bool turned)
+{
+    return turned ? j * rows + i : i * columns + j;
+}
+
+static void fill(anymps_dtype dtype, unsigned char *to, double *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t x = element_of(dtype);
+        values[i] = value_of(dtype, x);
+        memcpy(to + i * anymps_dtype_bytes(dtype), &x, anymps_dtype_bytes(dtype)); /* i8: the lower byte comes first */
+    }
+}
+
+static void compare(const amps_cpu_device *device, const product *p, const double *a, const double *b, const void *c)
+{
+    for (size_t e = 0; e < p->m * p->n; e++) {
+        const size_t i = e / p->n, j = e % p->n;
+        double sum = 0.0, size = 0.0;
+        for (size_t k = 0; k < p->k; k++) {
+            const double term = a[place(i, k, p->m, p->k, p->a_turned)] * b[place(k, j, p->k, p->n, p->b_turned)];
+            sum += term;
+            size += fabs(term);
+        }
+        const bool integer = p->dtype == ANYMPS_DTYPE_I8;
+        const double found = integer ? (double)((const int32_t *)c)[e] : (double)((const float *)c)[e];
+        if (!(fabs(found - sum) <= (integer ? 0.0 : 2.0 * (double)p->k * 0x1p-24 * size))) {
+            fail_msg("%s %s %zux%zux%zu%s%s, element (%zu, %zu): %g, exact %g", amps_cpu_isa_name(device->isa),
+                     anymps_dtype_name(p->dtype), p->m, p->n, p->k, p->a_turned ? " tA" : "", p->b_turned ? " tB" : "",
+                     i, j, found, sum);
+        }
+    }
+}
+
+static void check_product(const amps_cpu_device *device, const product *p)
+{
+    static unsigned char a[MOST * 2], b[MOST * 2];
+    static double a_values[MOST], b_values[MOST];
+    static uint32_t c[MOST_C];
+    const size_t size = anymps_dtype_bytes(p->dtype);
+    fill(p->dtype, a, a_values, p->m * p->k);
+    fill(p->dtype, b, b_values, p->k * p->n);
+    const amps_gemm_args args = {
+        .device = device,
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .batch = 1,
+        .a_dtype = p->dtype,
+        .b_dtype = p->dtype,
+        .c_dtype = p->dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
+        .a = a,
+        .a_row_bytes = p->a_turned ? size : p->k * size,
+        .a_column_bytes = p->a_turned ? p->m * size : size,
+        .b = b,
+        .b_row_bytes = p->b_turned ? size : p->n * size,
+        .b_column_bytes = p->b_turned ? p->k * size : size,
+        .c = (unsigned char *)c,
+        .c_row_bytes = p->n * 4,
+        .c_column_bytes = 4,
+        .alpha = 1.0,
+    };
+    size_t bytes;
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    amps_gemm(&args, scratch);
+    free(scratch);
+    compare(device, p, a_values, b_values, c);
+}
+
+static void check_tiles(const amps_cpu_device *device, anymps_dtype dtype)
+{
+    static const size_t interiors[] = {1, 2, 3, 4, 5, 8, 13, 20};
+    for (size_t m = 2; m <= 17; m++) {
+        for (size_t n = 2; n <= 37; n += n < 14 ? 1 : 7) {
+            const size_t at = (m * 7 + n) % 8;
+            const product p = {dtype, m, n, interiors[at], at % 2 != 0, at % 4 >= 2};
+            check_product(device, &p);
+            const product turned = {dtype, m, n, interiors[(at + 3) % 8], at % 4 >= 2, at % 2 == 0};
+            check_product(device, &turned);
+        }
+    }
+    check_product(device, &(product){dtype, 9, 13, 6148, false, false}); /* blocks of odd numbers of words */
+    check_product(device, &(product){dtype, 8, 25, 3074, false, true});
+    check_product(device, &(product){dtype, 61, 50, 70, true, false});
+}
+
+static amps_cpu_device device_of(int isa)
+{
+    amps_cpu_device device = {.isa = (amps_cpu_isa)isa};
+    device.features = amps_cpu_features(device.isa);
+    device.caches = amps_cpu_cache_sizes();
+    device.rows = amps_cpu_choose_rows(device.isa);
+    assert_int_equal(amps_pool_open(2, &device.pool), ANYMPS_OK);
+    return device;
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device device = device_of(isa);
+        check_tiles(&device, ANYMPS_DTYPE_BF16);
+        check_tiles(&device, ANYMPS_DTYPE_F16);
+        check_tiles(&device, ANYMPS_DTYPE_I8);
+        amps_pool_close(device.pool);
+    }
+}
+
+/* ---- exponents ------------------------------------------------------------------------------------ */
+
 static void test_exponents(void **state)
 {
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
-        amps_cpu_device device = {.isa = (amps_cpu_isa)isa};
-        device.features = amps_cpu_features(device.isa);
-        device.caches = amps_cpu_cache_sizes();
-        device.rows = amps_cpu_choose_rows(device.isa);
-        assert_int_equal(amps_pool_open(2, &device.pool), ANYMPS_OK);
+        amps_cpu_device device = device_of(isa);
         for (int sum = -150; sum <= -90; sum += 2) {
             check(&device, sum / 2, sum - sum / 2);
             check(&device, -10, sum + 10);
@@ -107,6 +247,6 @@ static void test_exponents(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exponents)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_exponents)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
