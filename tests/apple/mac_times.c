@@ -129,6 +129,7 @@ static void time_direct(size_t m, size_t n, size_t k, size_t repeat)
 /* One operator with its operands: left, right, down, up of which some are absent. */
 typedef struct subject {
     const char *name;
+    bool weights;    /* of lora: with the product that it adds to */
     size_t shape[4]; /* rows, columns, interior, rank */
     anymps_matrix *left, *right, *down, *up, *result;
     anymps_kernel *kernel;
@@ -170,6 +171,7 @@ static bool open_lora(anymps_device *opened, anymps_algorithm algorithm, subject
     desc.dtype = ANYMPS_DTYPE_F32;
     desc.algorithm = algorithm;
     s->left = matrix(opened, s->shape[0], s->shape[2]);
+    s->right = s->weights ? matrix(opened, s->shape[2], s->shape[1]) : NULL;
     s->down = matrix(opened, s->shape[2], s->shape[3]);
     s->up = matrix(opened, s->shape[3], s->shape[1]);
     s->result = matrix(opened, s->shape[0], s->shape[1]);
@@ -200,7 +202,7 @@ static anymps_status encode(const subject *s, anymps_command_buffer *commands)
 {
     switch (s->name[0]) {
     case 'm': return anymps_matmul_encode(s->kernel, commands, s->left, s->right, s->result, NULL);
-    case 'l': return anymps_lora_encode(s->kernel, commands, s->left, NULL, s->down, s->up, s->result, NULL);
+    case 'l': return anymps_lora_encode(s->kernel, commands, s->left, s->right, s->down, s->up, s->result, NULL);
     case 's': return anymps_softmax_encode(s->kernel, commands, s->left, s->result, NULL);
     default: return anymps_rms_norm_encode(s->kernel, commands, s->left, NULL, NULL, NULL, s->result, NULL);
     }
@@ -269,18 +271,25 @@ void mac_times(anymps_device *opened, size_t largest, size_t repeat)
         time_subject(opened, square, ANYMPS_ALGORITHM_VENDOR, times);
         time_subject(opened, square, ANYMPS_ALGORITHM_OWN, times);
     }
-    /* The shapes that others have published: adapters, rows, a thin product. */
+    /* The shapes that others have published: adapters, rows, a thin product. Then adapters with their product: below
+       and from the number of rows at which the kernel changes, and beside MPS's product of the same size. */
     static const subject others[] = {
-        {.name = "matmul", .shape = {512, 512, 64, 0}},  {.name = "lora", .shape = {64, 512, 512, 8}},
-        {.name = "lora", .shape = {64, 1024, 1024, 8}},  {.name = "lora", .shape = {64, 2048, 2048, 8}},
-        {.name = "softmax", .shape = {128, 1024, 0, 0}}, {.name = "rms_norm", .shape = {128, 1024, 0, 0}},
+        {.name = "matmul", .shape = {512, 512, 64, 0}},
+        {.name = "lora", .shape = {64, 512, 512, 8}},
+        {.name = "lora", .shape = {64, 1024, 1024, 8}},
+        {.name = "lora", .shape = {64, 2048, 2048, 8}},
+        {.name = "softmax", .shape = {128, 1024, 0, 0}},
+        {.name = "rms_norm", .shape = {128, 1024, 0, 0}},
+        {.name = "lora with weights", .weights = true, .shape = {7, 2048, 2048, 8}},
+        {.name = "lora with weights", .weights = true, .shape = {8, 2048, 2048, 8}},
+        {.name = "lora with weights", .weights = true, .shape = {64, 512, 512, 16}},
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         const size_t *const shape = others[i].shape;
         if (shape[1] > 16 * largest) {
             continue; /* a short run leaves the large ones out */
         }
-        if (others[i].name[0] == 'm') {
+        if (others[i].name[0] == 'm' || others[i].weights) {
             time_direct(shape[0], shape[1], shape[2], times);
         }
         time_subject(opened, others[i], ANYMPS_ALGORITHM_AUTO, times);

@@ -14,6 +14,7 @@ typedef struct recipe {
     size_t rows, inputs, rank, outputs;
     bool transpose_weights, transpose_down, transpose_up;
     bool with_weights, accumulate;
+    bool infinite; /* one element of source; all others and the adapter are positive */
     double scale;
     operand_layout layout;
 } recipe;
@@ -104,7 +105,10 @@ static bool lay_one(test_case *self, size_t at, const recipe *of, size_t rows, s
     const bool laid = operand_init(one, of->type->dtype, transpose ? columns : rows, transpose ? rows : columns,
                                    ROW_BATCH, layout, &self->random);
     if (laid && (at != RESULT || of->accumulate)) {
-        operand_fill(one, -1.0, 1.0, &self->random);
+        operand_fill(one, of->infinite ? 0.5 : -1.0, 1.0, &self->random);
+    }
+    if (laid && of->infinite && at == SOURCE) {
+        operand_set(one, 0, of->rows / 2, 4, (double)INFINITY);
     }
     return laid;
 }
@@ -120,10 +124,11 @@ static void run_recipe(suite *run, const recipe *of)
 {
     char name[CASE_NAME];
     test_case self;
-    (void)snprintf(name, sizeof name, "%s_%zux%zux%zu_r%zu%s%s%s%s%s_scale%g_%s", of->type->name, of->rows, of->outputs,
-                   of->inputs, of->rank, of->transpose_weights ? "_tW" : "", of->transpose_down ? "_tD" : "",
-                   of->transpose_up ? "_tU" : "", of->with_weights ? "" : "_noweights",
-                   of->accumulate ? "_accumulate" : "", of->scale, operand_layout_name(of->layout));
+    (void)snprintf(name, sizeof name, "%s_%zux%zux%zu_r%zu%s%s%s%s%s%s_scale%g_%s", of->type->name, of->rows,
+                   of->outputs, of->inputs, of->rank, of->transpose_weights ? "_tW" : "",
+                   of->transpose_down ? "_tD" : "", of->transpose_up ? "_tU" : "", of->with_weights ? "" : "_noweights",
+                   of->accumulate ? "_accumulate" : "", of->infinite ? "_inf" : "", of->scale,
+                   operand_layout_name(of->layout));
     if (!case_begin(run, &self, name)) {
         return;
     }
@@ -166,10 +171,30 @@ static const size_t shapes[][4] = {
     {130, 140, 100, 72}, {128, 264, 128, 130},
 };
 
+/* An infinite element makes its row infinite and nothing NaN: no rank that only fills a tile may be summed. */
+static void run_infinite(suite *run, const row_type *type)
+{
+    static const size_t ranks[] = {3, 12, 45};
+    static const size_t rows[] = {3, 17};
+    for (size_t i = 0; i < 12; i++) {
+        const recipe of = {.type = type,
+                           .rows = rows[i % 2],
+                           .outputs = 35,
+                           .inputs = 21,
+                           .rank = ranks[i / 4],
+                           .with_weights = i % 4 < 2,
+                           .infinite = true,
+                           .scale = 1.0,
+                           .layout = LAYOUT_PADDED};
+        run_recipe(run, &of);
+    }
+}
+
 void conformance_lora(suite *run)
 {
     size_t turn = 0;
     for (size_t t = 0; t < ROW_TYPES; t++) {
+        run_infinite(run, &all_row_types[t]);
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
                 recipe of = {.type = &all_row_types[t],
