@@ -81,7 +81,7 @@ def rows_operators():
 def products():
     for dtype in (F32, BF16):
         for m, d, r in ((64, 512, 8), (64, 1024, 8), (64, 2048, 8), (64, 1024, 16), (64, 1024, 64), (64, 1024, 256), (64, 4096, 64),
-                        (512, 4096, 64), (4096, 4096, 64)):
+                        (512, 1024, 16), (128, 4096, 64), (512, 4096, 64), (4096, 4096, 64)):
             x, a, b = rand(m, d, dtype=dtype), rand(d, r, dtype=dtype), rand(r, d, dtype=dtype)
             row(f"lora {NAMES[dtype]} {m}x{d} r{r}", lambda: torch.mm(torch.mm(x, a), b).mul_(2.0))
         for n, k in ((4096, 4096), (14336, 4096), (4096, 14336)):
