@@ -50,6 +50,13 @@ typedef struct amps_gemm_job {
     size_t thread_bytes;
 } amps_gemm_job;
 
+/* From one copied line of k elements to the next: each begins on a cache line, and they share no set of the caches. */
+static inline size_t amps_gemm_line(size_t k)
+{
+    const size_t unit = AMPS_CACHE_LINE / sizeof(float), lines = k / unit + (k % unit != 0);
+    return (lines | 1) * unit;
+}
+
 /* Task `task` of a job cut into three; [first, last) of each. */
 typedef struct amps_gemm_part {
     size_t batch_first, batch_last, m_first, m_last, n_first, n_last;

@@ -15,7 +15,9 @@ enum {
     WORK_PER_TASK = 1 << 17, /* multiply-adds; waking a thread costs as much as half of them */
     TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together */
     DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
-    DOT_COPIED = 8,          /* and at most these if it must be turned around first */
+    DOT_COPIED = 8,          /* and at most these if it must be turned around first, */
+    DOT_COPIED_FEW = 6,      /* fewer if the other one has not */
+    DOT_COPIED_ROWS = 48,    /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
     I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
     INTERIOR_BLOCK = 384,
@@ -113,6 +115,12 @@ static void resolve_strides(amps_gemm_job *job)
     job->c_column = args->n == 1 ? 1 : args->c_column_bytes / c_size;
 }
 
+/* Rows of B so far apart fall onto the same lines of the caches. */
+static bool collide(size_t row, size_t rows)
+{
+    return row % PAGE_FLOATS == 0 && rows >= 32;
+}
+
 /* A constant B is read in the order of its packed copy; one row of C reads it only once, wherever it lies. */
 static bool keeps_b(const amps_gemm_args *args)
 {
@@ -147,7 +155,9 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (args->m == 1 && job->b_column == 1 && (!job->f32 || args->k * args->n > l2_floats)) {
         return AMPS_GEMM_ROW;
     }
-    if (high_along && args->k >= (low <= 2 ? DOT_LONG / 2 : DOT_LONG) && low <= (low_along ? DOT_LOW : DOT_COPIED)) {
+    const bool few = amps_max(args->m, args->n) < DOT_COPIED_ROWS && !collide(job->a_row, args->m);
+    const size_t most = low_along ? DOT_LOW : few && job->f32 ? DOT_COPIED_FEW : DOT_COPIED;
+    if (high_along && args->k >= (low <= 2 ? DOT_LONG / 2 : DOT_LONG) && low <= most) {
         return AMPS_GEMM_DOT;
     }
     return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
@@ -230,12 +240,6 @@ static void choose_tile(amps_gemm_job *job)
     }
 }
 
-/* Rows of B so far apart fall onto the same lines of the caches. */
-static bool collide(size_t row, size_t rows)
-{
-    return row % PAGE_FLOATS == 0 && rows >= 32;
-}
-
 /* What is packed, and the blocks that follow from the whole shape. */
 static void block(amps_gemm_job *job)
 {
@@ -304,8 +308,8 @@ static bool size_scratch(amps_gemm_job *job)
             return false;
         }
     } else if (job->way == AMPS_GEMM_DOT) {
-        /* The lower operand, eight lines of the other and the sums of both. */
-        if (!amps_mul(low + 8, args->k, &job->a_floats)) {
+        /* The lower operand, eight lines of the other, each from a cache line on, and the sums of both. */
+        if (args->k > SIZE_MAX / sizeof(float) || !amps_mul(low + 8, amps_gemm_line(args->k), &job->a_floats)) {
             return false;
         }
         job->b_floats = 0;

@@ -20,7 +20,7 @@ typedef struct lines {
     anymps_dtype dtype;
 } lines;
 
-/* `count` lines from x on as f32 side by side; where they lie, or widened into `to`. */
+/* `count` lines from x on as f32; where they lie, or widened into `to`. */
 static const float *take(const amps_gemm_job *job, const lines *from, size_t x, size_t count, float *to, size_t *line)
 {
     const size_t size = anymps_dtype_bytes(from->dtype);
@@ -29,14 +29,14 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
         *line = from->line;
         return (const float *)(const void *)base;
     }
-    *line = job->args.k;
+    *line = amps_gemm_line(job->args.k);
     if (from->dtype == ANYMPS_DTYPE_F32 && from->line == 1) {
-        job->ukr->transpose((const float *)(const void *)base, from->along, to, job->args.k, job->args.k, count);
+        job->ukr->transpose((const float *)(const void *)base, from->along, to, *line, job->args.k, count);
         return to;
     }
     for (size_t i = 0; i < count; i++) {
         amps_pack_line(job->args.device->rows, from->dtype, base + i * from->line * size, from->along,
-                       to + i * job->args.k, job->args.k);
+                       to + i * *line, job->args.k);
     }
     return to;
 }
@@ -91,8 +91,8 @@ static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, 
     const lines bt = {args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
     const lines *lower = by_rows ? &a : &bt;
     const lines *higher = by_rows ? &bt : &a;
-    float *wide = scratch + low * args->k;
-    float *sums = wide + DOT_LINES * args->k;
+    float *wide = scratch + low * amps_gemm_line(args->k);
+    float *sums = wide + DOT_LINES * amps_gemm_line(args->k);
     amps_gemm_dot dot = {.rows = low, .interior = args->k, .alpha = 1.0f, .beta = 0.0f};
     dot.a = take(job, lower, 0, low, scratch, &dot.a_row);
     const bool half = is_half(higher->dtype) && higher->along == 1;

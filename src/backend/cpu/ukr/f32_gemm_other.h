@@ -9,67 +9,137 @@
 
 #include "f32_gemm_strip.h"
 
-/* A dot block has at most 4 × 4 or 3 × 8 sums; the latter where there are 32 registers. */
-enum { DOT_COLUMNS = 8, DOT_SUMS = 24, DOT_WIDE = VEC_REGISTERS >= 32 ? 8 : 4, ROW_STEP = 8 };
+/* A dot block has at most 6 × 4 or 3 × 8 sums; with 16 registers 4 × 3, or 4 × 4 of which some are spilled. */
+enum {
+    DOT_LINES = 16,
+    DOT_SUMS = 24,
+    DOT_WIDE = VEC_REGISTERS >= 32 ? 8 : 4,
+    DOT_ROWS = VEC_REGISTERS >= 32 ? 6 : 4,
+    DOT_LANES_16 = VEC == 16,
+    DOT_SHORT = 4 * VEC, /* so short sums of one row are added up sixteen at a time */
+    ROW_STEP = 8
+};
 
-/* The block of C from its sums. */
-AMPS_INLINE void dot_store(const amps_gemm_dot *d, const vec *acc, float *c, int mr, int nr)
+/* `count` numbers side by side as a piece of C: alpha * x + beta * C. `room`: numbers that may be read. */
+AMPS_INLINE void dot_piece(const float *x, int room, float *c, int count, tile_scale scale, vec alpha, vec beta)
 {
-    const size_t c_row = d->c_row, c_column = d->c_column;
-    const float alpha = d->alpha, beta = d->beta;
-    float sums[DOT_SUMS + VEC];
+#pragma GCC unroll 8
+    for (int n = 0; n < count; n += VEC) {
+        const vec_lanes lanes = vec_first(count - n < VEC ? (size_t)(count - n) : VEC);
+        vec sum = n + VEC <= room ? vec_load(x + n) : vec_load_lanes(x + n, lanes);
+        if (scale == TILE_ADDS) {
+            sum = vec_combine(sum, alpha, vec_load_lanes(c + n, lanes), beta);
+        } else if (scale == TILE_SCALES) {
+            sum = vec_mul(alpha, sum);
+        }
+        vec_store_lanes(c + n, lanes, sum);
+    }
+}
+
+/* `groups` × `length` numbers as rows of C that are `stride` apart. */
+AMPS_INLINE void dot_pieces(const amps_gemm_dot *d, const float *x, float *c, size_t stride, int groups, int length,
+                            tile_scale scale)
+{
+    const vec alpha = vec_set1(d->alpha), beta = vec_set1(d->beta);
+    if (stride == (size_t)length) {
+        const int count = groups * length, written = DOT_LANES_16 ? (count + 15) / 16 * 16 : count; /* by vec_sums */
+        dot_piece(x, written, c, count, scale, alpha, beta);
+        return;
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) {
+        dot_piece(x + g * length, length, c + (size_t)g * stride, length, scale, alpha, beta);
+    }
+}
+
+AMPS_INLINE void dot_store(const amps_gemm_dot *d, const float *x, float *c, size_t stride, int groups, int length)
+{
+    if (d->beta != 0.0f) {
+        dot_pieces(d, x, c, stride, groups, length, TILE_ADDS);
+    } else if (d->alpha != 1.0f) {
+        dot_pieces(d, x, c, stride, groups, length, TILE_SCALES);
+    } else {
+        dot_pieces(d, x, c, stride, groups, length, TILE_STORES);
+    }
+}
+
+AMPS_INLINE void dot_sums(const vec *acc, int count, float *sums)
+{
 #pragma GCC unroll 2
-    for (int n = 0; n < mr * nr; n += 16) {
-        vec_sums(acc + n, mr * nr - n < 16 ? mr * nr - n : 16, sums + n);
+    for (int n = 0; n < count; n += 16) {
+        vec_sums(acc + n, count - n < 16 ? count - n : 16, sums + n);
+    }
+}
+
+/* The block of C from its sums, written in the direction in which C is contiguous. */
+AMPS_INLINE void dot_finish(const amps_gemm_dot *d, const vec *acc, float *c, int mr, int nr)
+{
+    float sums[DOT_SUMS + VEC];
+    if (d->c_column == 1 && mr > 1) {
+        dot_sums(acc, mr * nr, sums);
+        dot_store(d, sums, c, d->c_row, mr, nr);
+        return;
+    }
+    vec turned[DOT_SUMS];
+#pragma GCC unroll 24
+    for (int n = 0; n < mr * nr; n++) {
+        turned[n] = acc[n % mr * nr + n / mr];
+    }
+    dot_sums(turned, mr * nr, sums);
+    dot_store(d, sums, c, d->c_column, nr, mr);
+}
+
+/* Vector k of the lines a and b, or its first `lanes`. */
+AMPS_INLINE void dot_step(vec *acc, const tile_a *a, size_t a_row, const tile_a *b, size_t b_row, size_t k, int mr,
+                          int nr, const vec_lanes *lanes)
+{
+    vec y[DOT_LINES];
+#pragma GCC unroll 16
+    for (int j = 0; j < nr; j++) {
+        const float *const from = &b->group[j / 4][(size_t)(j % 4) * b_row + k];
+        y[j] = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+        y[j] = mr > 1 ? vec_keep(y[j]) : y[j];
     }
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 8
+        const float *const from = &a->group[i / 4][(size_t)(i % 4) * a_row + k];
+        const vec x = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+#pragma GCC unroll 16
         for (int j = 0; j < nr; j++) {
-            float *to = c + (size_t)i * c_row + (size_t)j * c_column;
-            const float sum = sums[i * nr + j];
-            *to = beta == 0.0f ? alpha * sum : vec_fma1(alpha, sum, beta * *to);
+            acc[i * nr + j] = vec_fma(x, y[j], acc[i * nr + j]);
         }
+    }
+}
+
+AMPS_INLINE void dot_move(tile_a *at, int lines)
+{
+#pragma GCC unroll 4
+    for (int g = 0; g * 4 < lines; g++) {
+        at->group[g] += VEC;
     }
 }
 
 /* A block of mr × nr dot products; a and b are its first rows. */
 AMPS_INLINE void dot_block(const amps_gemm_dot *d, const float *a, const float *b, float *c, int mr, int nr)
 {
+    const size_t a_row = d->a_row, b_row = d->b_row;
+    tile_a a_at = tile_a_of(a, a_row, mr), b_at = tile_a_of(b, b_row, nr);
     vec acc[DOT_SUMS];
-#pragma GCC unroll 32
+#pragma GCC unroll 24
     for (int i = 0; i < mr * nr; i++) {
         acc[i] = vec_zero();
     }
-    size_t k = 0;
-    for (; k + VEC <= d->interior; k += VEC) {
-        vec y[DOT_COLUMNS];
-#pragma GCC unroll 8
-        for (int j = 0; j < nr; j++) {
-            y[j] = vec_load(b + (size_t)j * d->b_row + k);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < mr; i++) {
-            const vec x = vec_load(a + (size_t)i * d->a_row + k);
-#pragma GCC unroll 8
-            for (int j = 0; j < nr; j++) {
-                acc[i * nr + j] = vec_fma(x, y[j], acc[i * nr + j]);
-            }
-        }
+    size_t left = d->interior;
+    for (; left >= VEC; left -= VEC) {
+        dot_step(acc, &a_at, a_row, &b_at, b_row, 0, mr, nr, NULL);
+        dot_move(&a_at, mr);
+        dot_move(&b_at, nr);
     }
-    if (k < d->interior) {
-        const vec_lanes rest = vec_first(d->interior - k);
-#pragma GCC unroll 8
-        for (int i = 0; i < mr; i++) {
-            const vec x = vec_load_lanes(a + (size_t)i * d->a_row + k, rest);
-#pragma GCC unroll 8
-            for (int j = 0; j < nr; j++) {
-                const vec y = vec_load_lanes(b + (size_t)j * d->b_row + k, rest);
-                acc[i * nr + j] = vec_fma(x, y, acc[i * nr + j]);
-            }
-        }
+    if (left > 0) {
+        const vec_lanes rest = vec_first(left);
+        dot_step(acc, &a_at, a_row, &b_at, b_row, 0, mr, nr, &rest);
     }
-    dot_store(d, acc, c, mr, nr);
+    dot_finish(d, acc, c, mr, nr);
 }
 
 /* nr columns, all rows. Eight columns go with at most three rows. */
@@ -77,13 +147,16 @@ AMPS_INLINE void dot_columns(const amps_gemm_dot *d, const float *b, float *c, i
 {
     const float *a = d->a;
     size_t left = d->rows;
-    for (; nr <= 4 && left >= 4; left -= 4, a += 4 * d->a_row, c += 4 * d->c_row) {
+    for (; nr <= 4 && left > (size_t)DOT_ROWS; left -= 4, a += 4 * d->a_row, c += 4 * d->c_row) {
         dot_block(d, a, b, c, 4, nr);
     }
     switch (left) {
     case 1: dot_block(d, a, b, c, 1, nr); break;
     case 2: dot_block(d, a, b, c, 2, nr); break;
     case 3: dot_block(d, a, b, c, 3, nr); break;
+    case 4: dot_block(d, a, b, c, 4, nr <= 4 ? nr : 0); break;
+    case 5: dot_block(d, a, b, c, DOT_ROWS > 4 ? 5 : 0, nr <= 4 ? nr : 0); break;
+    case 6: dot_block(d, a, b, c, DOT_ROWS > 4 ? 6 : 0, nr <= 4 ? nr : 0); break;
     default: break;
     }
 }
@@ -93,6 +166,10 @@ static void dot(const amps_gemm_dot *d)
     const float *b = d->b;
     float *c = d->c;
     size_t left = d->columns;
+    for (; DOT_LANES_16 && d->rows == 1 && d->interior <= DOT_SHORT && left >= 16;
+         left -= 16, b += 16 * d->b_row, c += 16 * d->c_column) {
+        dot_block(d, d->a, b, c, 1, DOT_LANES_16 ? 16 : 0);
+    }
     for (; DOT_WIDE > 4 && d->rows <= 3 && left >= 8; left -= 8, b += 8 * d->b_row, c += 8 * d->c_column) {
         dot_columns(d, b, c, DOT_WIDE);
     }

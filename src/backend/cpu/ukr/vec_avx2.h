@@ -36,6 +36,12 @@ static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
 {
     return _mm256_maskload_ps(p, lanes);
 }
+/* The value is in a register from here on: the compiler may not read it from memory again for each use. */
+static inline vec vec_keep(vec x)
+{
+    __asm__("" : "+x"(x));
+    return x;
+}
 static inline void vec_store(float *p, vec x)
 {
     _mm256_storeu_ps(p, x);

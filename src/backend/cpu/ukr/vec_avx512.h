@@ -36,6 +36,12 @@ static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
 {
     return _mm512_maskz_loadu_ps(lanes, p);
 }
+/* The value is in a register from here on: the compiler may not read it from memory again for each use. */
+static inline vec vec_keep(vec x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
 static inline void vec_store(float *p, vec x)
 {
     _mm512_storeu_ps(p, x);
@@ -76,30 +82,33 @@ static inline float vec_sum(vec x)
 }
 /*
  * The sums of the lanes of `count` ≤ 16 vectors, each added up in the order of vec_sum: in every round two vectors
- * become one that holds the halves of both, added. Lane 4c + i of the last one comes from vector 4i + c of the first.
+ * become one that holds both parts of each, added. A blend keeps what lies in place already, so that one shuffle a pair
+ * is enough. 128 bits q of a vector of the second round come from vector 4n + {0, 2, 1, 3}[q] of the first.
  */
 static inline void vec_sums(const vec *x, int count, float *sums)
 {
+    static const int quarter[4] = {0, 2, 1, 3};
     vec t[16];
 #pragma GCC unroll 16
     for (int n = 0; n < 16; n++) {
-        const int from = n % 4 * 4 + n / 4;
+        const int from = 4 * quarter[n % 4] + n / 4;
         t[n] = from < count ? x[from] : _mm512_setzero_ps();
     }
 #pragma GCC unroll 8
-    for (int n = 0; n < 8; n++) {
-        t[n] = _mm512_add_ps(_mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0x44),
-                             _mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0xee));
+    for (int n = 0; n < 8; n++) { /* halves */
+        const vec x0 = t[2 * n], x1 = t[2 * n + 1];
+        t[n] = _mm512_add_ps(_mm512_mask_blend_ps(0xff00, x0, x1), _mm512_shuffle_f32x4(x0, x1, 0x4e));
     }
 #pragma GCC unroll 4
-    for (int n = 0; n < 4; n++) {
-        t[n] = _mm512_add_ps(_mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0x88),
-                             _mm512_shuffle_f32x4(t[2 * n], t[2 * n + 1], 0xdd));
+    for (int n = 0; n < 4; n++) { /* quarters */
+        const vec x0 = t[2 * n], x1 = t[2 * n + 1], other = _mm512_mask_blend_ps(0x0f0f, x0, x1);
+        t[n] = _mm512_add_ps(_mm512_mask_blend_ps(0xf0f0, x0, x1), _mm512_shuffle_f32x4(other, other, 0xb1));
     }
 #pragma GCC unroll 2
-    for (int n = 0; n < 2; n++) {
-        t[n] = _mm512_add_ps(_mm512_shuffle_ps(t[2 * n], t[2 * n + 1], 0x44),
-                             _mm512_shuffle_ps(t[2 * n], t[2 * n + 1], 0xee));
+    for (int n = 0; n < 2; n++) { /* pairs */
+        const __m512d x0 = _mm512_castps_pd(t[2 * n]), x1 = _mm512_castps_pd(t[2 * n + 1]);
+        t[n] = _mm512_add_ps(_mm512_mask_blend_ps(0xcccc, t[2 * n], t[2 * n + 1]),
+                             _mm512_castpd_ps(_mm512_shuffle_pd(x0, x1, 0x55)));
     }
     t[0] = _mm512_add_ps(_mm512_shuffle_ps(t[0], t[1], 0x88), _mm512_shuffle_ps(t[0], t[1], 0xdd));
     _mm512_storeu_ps(sums, t[0]);
@@ -252,11 +261,58 @@ static inline void vec_transpose_narrow(const float *from, size_t from_row, floa
     }
 }
 
+/* Rows i and i + 4 of a block of at most eight columns; rows from `rows` on are zero. */
+static inline vec vec_load_halves(const float *from, size_t from_row, size_t rows, __mmask8 in, size_t i)
+{
+    const __m256 low = i < rows ? _mm256_maskz_loadu_ps(in, from + i * from_row) : _mm256_setzero_ps();
+    const __m256 high = i + 4 < rows ? _mm256_maskz_loadu_ps(in, from + (i + 4) * from_row) : _mm256_setzero_ps();
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+
+/* The same for at most eight columns: rows 0-3 stand above 4-7, 8-11 above 12-15. */
+static inline void vec_transpose_half(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
+                                      size_t columns)
+{
+    const __mmask8 in = (__mmask8)((1u << columns) - 1u);
+    vec r[8], t[8];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        r[i] = vec_load_halves(from, from_row, rows, in, i / 4 * 8 + i % 4);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        const __m512d low0 = _mm512_castps_pd(t[i]), low1 = _mm512_castps_pd(t[i + 2]);
+        const __m512d high0 = _mm512_castps_pd(t[i + 1]), high1 = _mm512_castps_pd(t[i + 3]);
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high0, high1));
+    }
+#pragma GCC unroll 4
+    for (size_t c = 0; c < 4; c++) {
+        t[c] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0x88);
+        t[c + 4] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0xdd);
+    }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; j++) {
+        if (j < columns) {
+            vec_store_lanes(to + j * to_row, vec_first(rows), t[j]);
+        }
+    }
+}
+
 static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
                                  size_t columns)
 {
     if (columns <= 4) {
         vec_transpose_narrow(from, from_row, to, to_row, rows, columns);
+    } else if (columns <= 8) {
+        vec_transpose_half(from, from_row, to, to_row, rows, columns);
     } else {
         vec_transpose_wide(from, from_row, to, to_row, rows, columns);
     }

@@ -46,6 +46,11 @@ static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
     }
     return x;
 }
+/* The value is in a register from here on: the compiler may not read it from memory again for each use. */
+static inline vec vec_keep(vec x)
+{
+    return x;
+}
 static inline void vec_store(float *p, vec x)
 {
     memcpy(p, &x, sizeof x);

@@ -34,6 +34,12 @@ static inline vec vec_load_lanes(const float *p, vec_lanes lanes)
 {
     return vreinterpretq_f32_u32(part_load(p, lanes));
 }
+/* The value is in a register from here on: the compiler may not read it from memory again for each use. */
+static inline vec vec_keep(vec x)
+{
+    __asm__("" : "+w"(x));
+    return x;
+}
 static inline void vec_store(float *p, vec x)
 {
     vst1q_f32(p, x);
