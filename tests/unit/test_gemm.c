@@ -2,7 +2,8 @@
 /*
  * test_gemm.c: matrix products below the operators (src/backend/cpu/gemm.h), on every instruction set of this
  * machine: random shapes, strides, types, batches and epilogues against double within the documented bound; bits
- * that do not depend on the number of threads; scratch whose content does not matter.
+ * that do not depend on the number of threads; scratch whose content does not matter; the same with tiny caches, where
+ * small products run as large ones do.
  */
 #include "backend/cpu/gemm.h"
 
@@ -40,7 +41,8 @@ static size_t side(double most)
     return (size_t)exp(uniform() * log(most));
 }
 
-static const anymps_dtype floats[] = {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16};
+/* f32 twice: it has the most ways. */
+static const anymps_dtype floats[] = {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16};
 
 /* `count` elements of `dtype`, and the same values in double. */
 typedef struct elements {
@@ -98,23 +100,24 @@ typedef struct product {
     size_t a_count, b_count, c_count; /* elements of one matrix */
 } product;
 
-static product random_product(const amps_cpu_device *device, double most)
+/* `shape`: rows, columns and interior of an f32 product whose operands lie row by row; NULL: all is random. */
+static product random_product(const amps_cpu_device *device, double most, const size_t *shape)
 {
     product p = {0};
     amps_gemm_args *args = &p.args;
-    const bool vector = bits() % 4 == 0, ta = coin(), tb = coin();
+    const bool any = shape == NULL, vector = any && bits() % 4 == 0, ta = any && coin(), tb = any && coin();
     const size_t pad = coin() ? 5 : 0;
     args->device = device;
     p.constant = coin();
-    args->m = side(most);
-    args->n = vector ? 1 : side(most);
-    args->k = side(most);
+    args->m = any ? side(most) : shape[0];
+    args->n = vector ? 1 : any ? side(most) : shape[1];
+    args->k = any ? side(most) : shape[2];
     args->batch = 1 + bits() % 3;
     args->alpha = coin() ? 1.0 : 1.5;
     args->beta = coin() ? 0.0 : coin() ? 1.0 : -0.75;
-    args->a_dtype = floats[bits() % 3];
-    args->b_dtype = floats[bits() % 3];
-    args->c_dtype = floats[bits() % 3];
+    args->a_dtype = floats[any ? bits() % 4 : 0];
+    args->b_dtype = floats[any ? bits() % 4 : 0];
+    args->c_dtype = floats[any ? bits() % 4 : 0];
     const size_t a_size = anymps_dtype_bytes(args->a_dtype), b_size = anymps_dtype_bytes(args->b_dtype);
     const size_t c_size = anymps_dtype_bytes(args->c_dtype);
     const size_t a_row = (ta ? args->m : args->k) + pad, b_row = (tb ? args->k : args->n) + pad;
@@ -251,32 +254,67 @@ static void close_devices(amps_cpu_device *devices)
     }
 }
 
+/* One product on all devices: right on the first, the same bits on the others. */
+static void check_product(product *p, amps_cpu_device *devices, const amps_cpu_device *without_room)
+{
+    p->epilogue.bias = p->bias.bytes;
+    p->args.epilogue = p->args.c_row_bytes > p->args.c_column_bytes && coin() ? &p->epilogue : NULL;
+    unsigned char *c = run_kept(p, &devices[0], without_room);
+    compare(p, c);
+    for (size_t t = 1; t < 3; t++) {
+        unsigned char *other = run_kept(p, &devices[t], without_room);
+        assert_memory_equal(c, other, p->c_count * p->args.batch * anymps_dtype_bytes(p->args.c_dtype));
+        free(other);
+    }
+    free(c);
+    release(&p->a);
+    release(&p->b);
+    release(&p->c);
+    release(&p->bias);
+}
+
+/* Few columns past whole vectors, few rows, few columns, and short interiors, each in several blocks. */
+static const size_t edges[][3] = {{40, 18, 800}, {130, 33, 400}, {70, 66, 1000}, {9, 17, 900}, {2, 300, 90},
+                                  {7, 530, 45},  {24, 200, 20},  {1, 1000, 33},  {60, 5, 200}, {300, 3, 70},
+                                  {90, 1, 5},    {50, 1, 100},   {70, 300, 1},   {33, 100, 7}, {130, 200, 700}};
+
+static void check_products(amps_cpu_device *devices)
+{
+    amps_cpu_device without_room = devices[0];
+    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+    for (size_t i = 0; i < CASES; i++) {
+        product p = random_product(&devices[0], i % 8 == 0 ? 500.0 : 80.0, NULL);
+        check_product(&p, devices, &without_room);
+    }
+    for (size_t i = 0; i < 4 * (sizeof edges / sizeof edges[0]); i++) {
+        product p = random_product(&devices[0], 0.0, edges[i / 4]);
+        check_product(&p, devices, &without_room);
+    }
+    amps_packed_close(without_room.packed);
+}
+
 static void test_products(void **state)
 {
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
         amps_cpu_device devices[3];
         open_devices((amps_cpu_isa)isa, devices);
-        amps_cpu_device without_room = devices[0];
-        assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
-        for (size_t i = 0; i < CASES; i++) {
-            product p = random_product(&devices[0], i % 8 == 0 ? 500.0 : 80.0);
-            p.epilogue.bias = p.bias.bytes;
-            p.args.epilogue = p.args.c_row_bytes > p.args.c_column_bytes && coin() ? &p.epilogue : NULL;
-            unsigned char *c = run_kept(&p, &devices[0], &without_room);
-            compare(&p, c);
-            for (size_t t = 1; t < 3; t++) {
-                unsigned char *other = run_kept(&p, &devices[t], &without_room);
-                assert_memory_equal(c, other, p.c_count * p.args.batch * anymps_dtype_bytes(p.args.c_dtype));
-                free(other);
-            }
-            free(c);
-            release(&p.a);
-            release(&p.b);
-            release(&p.c);
-            release(&p.bias);
+        check_products(devices);
+        close_devices(devices);
+    }
+}
+
+/* Caches so small that matrices of a few kilobytes count as large: what is packed, fetched or stored past them. */
+static void test_small_caches(void **state)
+{
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device devices[3];
+        open_devices((amps_cpu_isa)isa, devices);
+        for (size_t t = 0; t < 3; t++) {
+            devices[t].caches = (amps_cpu_caches){.l1_bytes = 1 << 10, .l2_bytes = 4 << 10, .l3_bytes = 8 << 10};
         }
-        amps_packed_close(without_room.packed);
+        check_products(devices);
         close_devices(devices);
     }
 }
@@ -345,6 +383,7 @@ static void test_i8(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_i8)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_small_caches),
+                                       cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

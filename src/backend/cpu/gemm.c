@@ -88,6 +88,11 @@ typedef struct dot_step {
     amps_gemm_dot call;
 } dot_step;
 
+typedef struct row_step {
+    void (*row)(const amps_gemm_row *row);
+    amps_gemm_row call;
+} row_step;
+
 static_assert(sizeof(amps_gemm_job) <= AMPS_CPU_STEP_ROOM && sizeof(strip_step) <= AMPS_CPU_STEP_ROOM,
               "a planned product fits into a step");
 
@@ -111,6 +116,13 @@ static void run_dot(const amps_cpu_step *step, void *scratch)
     single->dot(&single->call);
 }
 
+static void run_row(const amps_cpu_step *step, void *scratch)
+{
+    const row_step *const single = (const void *)step->room;
+    (void)scratch;
+    single->row(&single->call);
+}
+
 static void run_planned(const amps_cpu_step *step, void *scratch)
 {
     run_job((const void *)step->room, scratch);
@@ -129,6 +141,7 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
     }
     strip_step strip = {.strip = job->outer ? job->ukr->outer : job->ukr->strip};
     dot_step dot = {.dot = job->ukr->dot};
+    row_step row = {.row = job->ukr->row};
     step->run = run_planned;
     if (amps_gemm_single_strip(job, &strip.call)) {
         *(strip_step *)(void *)step->room = strip;
@@ -137,6 +150,10 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
     } else if (amps_gemm_single_dot(job, &dot.call)) {
         *(dot_step *)(void *)step->room = dot;
         step->run = run_dot;
+        *bytes = 0;
+    } else if (amps_gemm_single_row(job, &row.call)) {
+        *(row_step *)(void *)step->room = row;
+        step->run = run_row;
         *bytes = 0;
     }
     return true;

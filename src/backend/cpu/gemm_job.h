@@ -17,7 +17,7 @@ typedef enum amps_gemm_way {
     AMPS_GEMM_PLAIN, /* gemm_reference.c */
     AMPS_GEMM_STRIP, /* tiles in registers */
     AMPS_GEMM_DOT,   /* both operands contiguous along k, one of them low */
-    AMPS_GEMM_ROW,   /* one row times a matrix stored row by row */
+    AMPS_GEMM_ROW,   /* few rows times a matrix stored row by row */
     AMPS_GEMM_LOW    /* tiles of dot product instructions for narrow types (gemm_low.h) */
 } amps_gemm_way;
 
@@ -37,16 +37,19 @@ typedef struct amps_gemm_job {
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
     bool outer;          /* C is written row by row: the interior is short */
     bool fetch_c;        /* C is larger than the first cache */
+    bool stream_c;       /* C is larger than all caches, and written row by row */
     bool chained;        /* sums in four chains: there are too few to keep the multipliers busy */
     bool keep_b;         /* B is constant: packed whole, if there is room to keep it */
     const float *kept_b; /* that copy (gemm_packed.c), or NULL: packed for this call */
     size_t kept_columns; /* its columns: n rounded up to whole strips */
+    size_t tail;         /* last columns of C that are dot products instead of part of a vector */
     size_t vectors;      /* strip width in vectors */
     size_t panel_rows;   /* highest panel */
     size_t group;        /* columns of B that are packed at a time, side by side in memory */
     size_t mc, nc, kc;   /* block sizes */
     size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
     size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
+    size_t tail_floats;                   /* and the tail of B, turned around */
     size_t thread_bytes;
 } amps_gemm_job;
 
@@ -57,7 +60,7 @@ static inline size_t amps_gemm_line(size_t k)
     return (lines | 1) * unit;
 }
 
-/* Task `task` of a job cut into three; [first, last) of each. */
+/* Task `task` of a job cut into three; [first, last) of each. The tail goes with the last columns before it. */
 typedef struct amps_gemm_part {
     size_t batch_first, batch_last, m_first, m_last, n_first, n_last;
 } amps_gemm_part;
@@ -74,6 +77,7 @@ amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
 /* If the job is one call of a microkernel without scratch: fills it. */
 bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip); /* of `strip` or `outer` */
 bool amps_gemm_single_dot(const amps_gemm_job *job, amps_gemm_dot *dot);
+bool amps_gemm_single_row(const amps_gemm_job *job, amps_gemm_row *row);
 
 /* The microkernels for a device. */
 const amps_gemm_ukr *amps_gemm_choose(const amps_cpu_device *device);

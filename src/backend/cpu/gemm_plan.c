@@ -24,14 +24,22 @@ enum {
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 63,  /* sums end before C could arrive */
     OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
+    FMA_CYCLES = 4,       /* until the sum of a multiply-add can be added to */
     WIDE_ROWS = 28,       /* so many rows take the widest tile */
     PACKED_ROWS = 80,     /* and so many pay for packing a B */
     PACKED_L2 = 3,        /* of more than three times the second cache */
     PACKED_COLUMNS = 256, /* wider products pay for packing an A whose rows collide */
+    TAIL_LANES = 4,       /* so small a part of a vector's lanes is not worth the vector, */
+    TAIL_INTERIOR = 32,   /* if the dot products instead of it are this long */
+    TAIL_WORK = 4096,     /* and there are rows enough */
+    TAIL_COLUMNS = 128,   /* so few columns pass over A so soon that it had better stay in the second cache */
     CHAINED_VECTORS = 3,  /* so few vectors of sums wait for one another */
     CHAINED_INTERIOR = 16,
     PAGE_FLOATS = 512, /* rows this far apart share few lines of a cache: half a page */
-    ROW_CHUNK = 8192   /* columns whose sums stay in the caches while B streams past, in long pieces */
+    ROW_MOST = 24,     /* so few rows do not pay for packing a B from memory */
+    ROW_L2 = 6,        /* one of more than six times the second cache */
+    ROW_COLUMNS = 128, /* with one row: fewer columns stay in registers */
+    ROW_SUMS = 32768   /* sums that stay in the second cache while B streams past, in long pieces */
 };
 
 /* In order of preference; the first whose set the device's cap includes is taken. */
@@ -127,6 +135,18 @@ static bool keeps_b(const amps_gemm_args *args)
     return args->b_constant != NULL && args->m > 1 && args->n > 1 && (args->batch == 1 || args->b_batch_bytes == 0);
 }
 
+/* One row passes over B in long pieces, faster than tiles do; few rows do if B comes from memory, where the processor
+   foresees nothing but long pieces. */
+static bool takes_rows(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float), b_floats = args->k * args->n;
+    if (job->b_column != 1 || args->m > (job->f32 ? ROW_MOST : 1)) {
+        return false;
+    }
+    return !job->f32 || (args->m == 1 && args->n >= ROW_COLUMNS) || b_floats > (args->m == 1 ? 1 : ROW_L2) * l2_floats;
+}
+
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
@@ -143,7 +163,6 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (keeps_b(args)) {
         return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
     }
-    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     const bool a_along = job->a_column == 1;
     const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
     const size_t low = amps_min(args->m, args->n);
@@ -152,7 +171,7 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (low == 1 && high_along) {
         return AMPS_GEMM_DOT;
     }
-    if (args->m == 1 && job->b_column == 1 && (!job->f32 || args->k * args->n > l2_floats)) {
+    if (takes_rows(job)) {
         return AMPS_GEMM_ROW;
     }
     const bool few = amps_max(args->m, args->n) < DOT_COPIED_ROWS && !collide(job->a_row, args->m);
@@ -161,6 +180,22 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
         return AMPS_GEMM_DOT;
     }
     return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
+}
+
+/* Columns in tiles. */
+static size_t tiled(const amps_gemm_job *job)
+{
+    return job->args.n - job->tail;
+}
+
+/* The last columns, if they fill but a small part of a vector: their dot products cost that part only. */
+static size_t tail_columns(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t lanes = job->ukr->lanes, tail = args->n % lanes;
+    const bool lie = job->a_column == 1 && (job->b_column == 1 || job->b_row == 1);
+    const bool many = args->k >= TAIL_INTERIOR && args->m >= TAIL_WORK / args->k;
+    return job->f32 && lie && many && !job->keep_b && args->n > lanes && tail <= lanes / TAIL_LANES ? tail : 0;
 }
 
 /* How many tasks are worth starting. */
@@ -178,9 +213,9 @@ static void cut_tiles(amps_gemm_job *job, size_t tasks)
     const size_t width = job->vectors * job->ukr->lanes;
     double best = 0.0;
     for (size_t m_tasks = 1; m_tasks <= tasks && m_tasks <= job->args.m; m_tasks++) {
-        const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(job->args.n, width));
+        const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(tiled(job), width));
         const double m = (double)divide_up(job->args.m, m_tasks);
-        const double n = (double)(divide_up(divide_up(job->args.n, width), n_tasks) * width);
+        const double n = (double)(divide_up(divide_up(tiled(job), width), n_tasks) * width);
         const double cost = m * n + (job->pack_b ? 2.0 * n : 0.0) + (job->pack_a ? 4.0 * m : 0.0);
         if (m_tasks == 1 || cost < best) {
             best = cost;
@@ -211,10 +246,11 @@ static void cut(amps_gemm_job *job)
 }
 
 /* Half cycles of one k of a tile: its multiply-adds, or its loads if those are more (an unaligned vector is two, a splat
-   one); and half a cycle for each line of B, which mostly comes from the second cache. */
+   one), or the time of one multiply-add; and half a cycle for each line of B, which mostly comes from the second cache. */
 static size_t tile_cost(size_t rows, size_t vectors)
 {
-    return rows == 0 || vectors == 0 ? 0 : 2 * amps_max(rows * vectors, rows + 2 * vectors) + vectors + 1;
+    const size_t cycles = amps_max(amps_max(rows * vectors, rows + 2 * vectors), FMA_CYCLES);
+    return rows == 0 || vectors == 0 ? 0 : 2 * cycles + vectors + 1;
 }
 
 /* Width and height of the tiles: of all widths the one that costs least; where many rows use each strip, a wide one,
@@ -222,7 +258,7 @@ static size_t tile_cost(size_t rows, size_t vectors)
 static void choose_tile(amps_gemm_job *job)
 {
     const amps_gemm_ukr *ukr = job->ukr;
-    const size_t m = job->args.m, all = divide_up(job->args.n, ukr->lanes);
+    const size_t m = job->args.m, all = divide_up(tiled(job), ukr->lanes);
     const bool fixed = job->keep_b || m >= WIDE_ROWS;
     const size_t widest = amps_min(fixed ? ukr->wide : ukr->vectors, job->keep_b ? ukr->wide : all);
     size_t best = SIZE_MAX;
@@ -247,15 +283,18 @@ static void block(amps_gemm_job *job)
     const amps_gemm_ukr *ukr = job->ukr;
     const size_t l1_floats = args->device->caches.l1_bytes / sizeof(float);
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
+    const size_t last_floats = args->device->caches.l3_bytes / sizeof(float);
     job->keep_b = keeps_b(args);
     const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
     const size_t b_floats = args->k * args->n;
+    job->tail = tail_columns(job);
     choose_tile(job);
     if (job->keep_b) { /* the copy's strips are the same for every m */
         job->kept_columns = divide_up(args->n, job->vectors * ukr->lanes) * job->vectors * ukr->lanes;
     }
     job->outer = job->f32 && b_lies_well && args->k <= ukr->outer_interior && args->n >= OUTER_VECTORS * ukr->lanes;
     if (job->outer) {
+        job->tail = 0;
         job->vectors = divide_up(args->n, ukr->lanes);
         job->panel_rows = 1;
     }
@@ -268,6 +307,7 @@ static void block(amps_gemm_job *job)
                   (collide(job->a_row, args->m) && args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
     job->fetch_b = b_lies_well && !job->outer && b_floats > l2_floats / 2;
     job->fetch_c = args->m * args->n > (args->k > SHORT_INTERIOR ? l1_floats : l2_floats);
+    job->stream_c = job->outer && args->m * args->n > last_floats / 4 * 3 && last_floats > 0;
     job->chained =
         job->f32 && args->m * divide_up(args->n, ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
 }
@@ -278,11 +318,11 @@ static void block_task(amps_gemm_job *job)
     const amps_gemm_args *args = &job->args;
     const size_t m = divide_up(args->m, job->m_tasks), rows = job->panel_rows;
     const size_t width = job->vectors * job->ukr->lanes;
-    const size_t n = divide_up(divide_up(args->n, width), job->n_tasks) * width;
+    const size_t n = divide_up(divide_up(tiled(job), width), job->n_tasks) * width;
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     size_t mc = amps_max(l2_floats / 2 / job->kc, rows);
     if (job->f32 && !job->pack_a && !job->pack_b) {
-        mc = m;
+        mc = job->tail > 0 && args->n <= TAIL_COLUMNS ? mc : m;
     } else if (!job->f32) {
         mc = amps_min(mc, 16 * rows);
     }
@@ -294,6 +334,7 @@ static void block_task(amps_gemm_job *job)
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
     job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : job->group) * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
+    job->tail_floats = job->tail * amps_gemm_line(job->kc);
 }
 
 /* Scratch of one thread; false if it exceeds size_t. */
@@ -315,15 +356,17 @@ static bool size_scratch(amps_gemm_job *job)
         job->b_floats = 0;
         job->c_floats = 8 * low;
     } else {
-        job->a_floats = args->k;
-        job->b_floats = job->args.b_dtype == ANYMPS_DTYPE_F32 ? 0 : 8 * ROW_CHUNK;
-        job->c_floats = ROW_CHUNK;
+        if (args->k > SIZE_MAX / sizeof(float) || !amps_mul(args->m, amps_gemm_line(args->k), &job->a_floats)) {
+            return false;
+        }
+        job->b_floats = job->args.b_dtype == ANYMPS_DTYPE_F32 ? 0 : 8 * ROW_SUMS;
+        job->c_floats = args->m * amps_gemm_line(job->nc);
     }
     /* Each piece starts on a cache line. */
     size_t floats;
-    return amps_add(job->c_floats, 3 * 16, &floats) && amps_add(floats, job->b_floats, &floats) &&
-           amps_add(floats, job->a_floats, &floats) && amps_mul(floats, sizeof(float), &floats) &&
-           amps_round_up(floats, 4096, &job->thread_bytes);
+    return amps_add(job->c_floats, 4 * 16, &floats) && amps_add(floats, job->b_floats, &floats) &&
+           amps_add(floats, job->tail_floats, &floats) && amps_add(floats, job->a_floats, &floats) &&
+           amps_mul(floats, sizeof(float), &floats) && amps_round_up(floats, 4096, &job->thread_bytes);
 }
 
 bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
@@ -345,6 +388,8 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     }
     if (job->way == AMPS_GEMM_STRIP) {
         block(job);
+    } else if (job->way == AMPS_GEMM_ROW) {
+        job->nc = ROW_SUMS / job->args.m / 64 * 64;
     } else if (job->way == AMPS_GEMM_LOW) {
         amps_gemm_low_block(job);
     }
@@ -364,7 +409,7 @@ static void piece(size_t n, size_t unit, size_t count, size_t index, size_t *fir
 
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
 {
-    amps_gemm_part part = {0, job->args.batch, 0, job->args.m, 0, job->args.n};
+    amps_gemm_part part = {0, job->args.batch, 0, job->args.m, 0, tiled(job)};
     if (job->batch_tasks * job->m_tasks * job->n_tasks == 1) {
         return part;
     }
@@ -375,6 +420,6 @@ amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
     piece(job->args.batch, 1, job->batch_tasks, task / tiles, &part.batch_first, &part.batch_last);
     piece(job->args.m, job->way == AMPS_GEMM_DOT ? 8 : 1, job->m_tasks, task % tiles / job->n_tasks, &part.m_first,
           &part.m_last);
-    piece(job->args.n, n_unit, job->n_tasks, task % job->n_tasks, &part.n_first, &part.n_last);
+    piece(tiled(job), n_unit, job->n_tasks, task % job->n_tasks, &part.n_first, &part.n_last);
     return part;
 }

@@ -98,7 +98,8 @@ void amps_gemm_finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, si
 typedef struct strip_block {
     const amps_gemm_job *job;
     size_t b, i, j, m, n;
-    float *a_pack, *b_pack;
+    size_t tail; /* columns behind the block that are dot products */
+    float *a_pack, *b_pack, *b_tail;
     float *c; /* the block's first sum */
     size_t c_row;
 } strip_block;
@@ -163,6 +164,44 @@ static void fetch_next(const strip_block *block, const amps_pack_source *b, size
     strip->next_row = b->along;
 }
 
+/*
+ * The last columns as dot products of A's rows, which the strips have just read, with columns of B:
+ *
+ *     b_tail:  b(k,n-2) b(k+1,n-2) …      one line for each column, amps_gemm_line(kc) apart
+ *              b(k,n-1) b(k+1,n-1) …
+ */
+static void run_tail(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
+                     size_t kc, bool fresh)
+{
+    const amps_gemm_job *job = block->job;
+    const size_t j = job->args.n - block->tail;
+    const float *from = (const float *)(const void *)b->base + k * b->along + j * b->across;
+    amps_gemm_dot dot = {.a = from,
+                         .a_row = b->across,
+                         .b = (const float *)(const void *)a->base + block->i * a->across + k,
+                         .b_row = a->across,
+                         .c_row = 1,
+                         .c_column = job->c_row,
+                         .rows = block->tail,
+                         .columns = block->m,
+                         .interior = kc,
+                         .alpha = job->alpha,
+                         .beta = k > 0 ? 1.0f : job->beta};
+    if (b->along != 1) {
+        dot.a = block->b_tail;
+        dot.a_row = amps_gemm_line(kc);
+        if (fresh) {
+            job->ukr->transpose(from, b->along, block->b_tail, dot.a_row, kc, block->tail);
+        }
+    }
+    size_t c_row;
+    dot.c = strip_c(block, &c_row) + (j - block->j);
+    job->ukr->dot(&dot);
+    for (size_t i = 0; k + kc == job->args.k && i < block->m && job->args.epilogue != NULL; i++) {
+        amps_gemm_finish(job, block->b, block->i + i, j, block->tail, dot.c + i * c_row, true);
+    }
+}
+
 /* The strips of one block for k in [k, k + kc). */
 static void run_strips(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
                        size_t kc, bool fresh)
@@ -176,7 +215,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
                              .panel_rows = job->panel_rows,
                              .vectors = job->vectors,
                              .chained = job->chained,
-                             .fetch_c = job->fetch_c};
+                             .fetch_c = job->fetch_c,
+                             .stream_c = job->stream_c};
     float *c = strip_c(block, &strip.c_row);
     strip.a = block->a_pack;
     strip.a_row = 1;
@@ -223,6 +263,9 @@ static void run_block(strip_block *block, size_t first, size_t last)
                 amps_pack(job->ukr, args->device->rows, &a, block->i, block->m, k, kc, job->panel_rows, block->a_pack);
             }
             run_strips(block, &a, &b, k, kc, block->i == first);
+            if (block->tail > 0) {
+                run_tail(block, &a, &b, k, kc, block->i == first);
+            }
         }
     }
 }
@@ -238,10 +281,12 @@ void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, 
 {
     strip_block block = {.job = job, .a_pack = scratch};
     block.b_pack = aligned(block.a_pack + job->a_floats);
-    block.c = aligned(block.b_pack + job->b_floats);
+    block.b_tail = aligned(block.b_pack + job->b_floats);
+    block.c = aligned(block.b_tail + job->tail_floats);
     for (block.b = part->batch_first; block.b < part->batch_last; block.b++) {
         for (block.j = part->n_first; block.j < part->n_last; block.j += job->nc) {
             block.n = amps_min(job->nc, part->n_last - block.j);
+            block.tail = block.j + block.n == job->args.n - job->tail ? job->tail : 0;
             const size_t step = job->f32 ? part->m_last - part->m_first : job->mc;
             for (size_t i = part->m_first; i < part->m_last; i += step) {
                 run_block(&block, i, amps_min(part->m_last, i + step));
@@ -253,7 +298,8 @@ void amps_gemm_strip_task(const amps_gemm_job *job, const amps_gemm_part *part, 
 bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip)
 {
     const amps_gemm_args *args = &job->args;
-    const bool plain = job->way == AMPS_GEMM_STRIP && job->f32 && !job->pack_a && !job->pack_b && !job->fetch_b;
+    const bool plain =
+        job->way == AMPS_GEMM_STRIP && job->f32 && !job->pack_a && !job->pack_b && !job->fetch_b && job->tail == 0;
     const bool one = args->batch == 1 && job->m_tasks * job->n_tasks == 1 && job->kc == args->k && job->mc >= args->m;
     if (!plain || !one || args->epilogue != NULL) {
         return false;
@@ -277,6 +323,7 @@ bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip)
         .beta = job->beta,
         .chained = job->chained,
         .fetch_c = job->fetch_c,
+        .stream_c = job->stream_c,
     };
     return true;
 }

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { DOT_LINES = 8, ROW_STEP = 8, ROW_CHUNK = 8192 };
+enum { DOT_LINES = 8, ROW_STEP = 8 };
 
 /* A line-by-line operand: line x begins at base + x * line elements and lies along k with distance `along`. */
 typedef struct lines {
@@ -35,8 +35,8 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
         return to;
     }
     for (size_t i = 0; i < count; i++) {
-        amps_pack_line(job->args.device->rows, from->dtype, base + i * from->line * size, from->along,
-                       to + i * *line, job->args.k);
+        amps_pack_line(job->args.device->rows, from->dtype, base + i * from->line * size, from->along, to + i * *line,
+                       job->args.k);
     }
     return to;
 }
@@ -158,42 +158,79 @@ bool amps_gemm_single_dot(const amps_gemm_job *job, amps_gemm_dot *dot)
     return true;
 }
 
-/* Columns [j, j + n) of one row; n ≤ ROW_CHUNK. */
-static void row_chunk(const amps_gemm_job *job, size_t b, const float *a, size_t j, size_t n, float *wide, float *sums)
+/* The product of all of A with columns of B in f32, into C itself or into sums. */
+static amps_gemm_row row_of(const amps_gemm_job *job, const float *a, size_t a_row, size_t a_column)
+{
+    return (amps_gemm_row){.a = a,
+                           .a_row = a_row,
+                           .a_column = a_column,
+                           .b_row = job->b_row,
+                           .rows = job->args.m,
+                           .interior = job->args.k};
+}
+
+/* C may hold the sums while they grow. */
+static bool row_is_direct(const amps_gemm_job *job)
+{
+    const bool apart = job->args.m == 1 || job->c_row % 512 != 0;
+    return job->f32 && job->args.epilogue == NULL && job->alpha == 1.0f && (job->beta == 0.0f || job->beta == 1.0f) &&
+           apart;
+}
+
+/* One row of A, in f32, with columns [j, j + n) of a B of another type. */
+static void row_widened(const amps_gemm_job *job, const float *a, const unsigned char *b, size_t n, float *wide,
+                        float *sums)
 {
     const amps_gemm_args *args = &job->args;
-    const size_t size = anymps_dtype_bytes(args->b_dtype);
-    const unsigned char *from = args->b + b * args->b_batch_bytes + j * size;
-    amps_gemm_row row = {.a = a, .a_column = 1, .c = sums, .columns = n, .interior = args->k};
-    memset(sums, 0, n * sizeof *sums);
-    if (args->b_dtype == ANYMPS_DTYPE_F32) {
-        row.b = (const float *)(const void *)from;
-        row.b_row = job->b_row;
-        job->ukr->row(&row);
-    }
+    const size_t line_bytes = job->b_row * anymps_dtype_bytes(args->b_dtype);
     if (is_half(args->b_dtype)) {
         const amps_row16 half = {.a = a,
-                                 .b = from,
-                                 .b_line_bytes = job->b_row * size,
+                                 .b = b,
+                                 .b_line_bytes = line_bytes,
                                  .type = half_type(args->b_dtype),
                                  .c = sums,
                                  .columns = n,
                                  .interior = args->k};
+        memset(sums, 0, n * sizeof *sums);
         args->device->rows->row16(&half);
+        return;
+    }
+    amps_gemm_row row = row_of(job, a, 0, 1);
+    row.c = sums;
+    row.columns = n;
+    row.b = wide;
+    row.b_row = n;
+    for (size_t k = 0; k < args->k; k += ROW_STEP) {
+        row.a = a + k;
+        row.interior = amps_min(ROW_STEP, args->k - k);
+        row.adds = k > 0;
+        for (size_t s = 0; s < row.interior; s++) {
+            amps_pack_line(args->device->rows, args->b_dtype, b + (k + s) * line_bytes, 1, wide + s * n, n);
+        }
+        job->ukr->row(&row);
+    }
+}
+
+/* Columns [j, j + n) of all rows; n ≤ job->nc. */
+static void row_chunk(const amps_gemm_job *job, size_t b, amps_gemm_row *row, size_t j, size_t n, float *sums)
+{
+    const amps_gemm_args *args = &job->args;
+    const unsigned char *from = args->b + b * args->b_batch_bytes + j * anymps_dtype_bytes(args->b_dtype);
+    if (args->b_dtype != ANYMPS_DTYPE_F32) {
+        row_widened(job, row->a, from, n, sums + job->c_floats, sums);
         amps_gemm_finish(job, b, 0, j, n, sums, false);
         return;
     }
-    for (size_t k = 0; k < args->k && args->b_dtype != ANYMPS_DTYPE_F32; k += ROW_STEP) {
-        row.interior = amps_min(ROW_STEP, args->k - k);
-        for (size_t s = 0; s < row.interior; s++) {
-            amps_pack_line(args->device->rows, args->b_dtype, from + (k + s) * job->b_row * size, 1, wide + s * n, n);
-        }
-        row.a = a + k;
-        row.b = wide;
-        row.b_row = n;
-        job->ukr->row(&row);
+    const bool direct = row_is_direct(job);
+    row->b = (const float *)(const void *)from;
+    row->c = direct ? (float *)(void *)(args->c + b * args->c_batch_bytes) + j : sums;
+    row->c_row = direct ? job->c_row : amps_gemm_line(n);
+    row->columns = n;
+    row->adds = direct && job->beta != 0.0f;
+    job->ukr->row(row);
+    for (size_t i = 0; i < args->m && !direct; i++) {
+        amps_gemm_finish(job, b, i, j, n, sums + i * row->c_row, false);
     }
-    amps_gemm_finish(job, b, 0, j, n, sums, false);
 }
 
 void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
@@ -202,10 +239,31 @@ void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
     float *sums = scratch + job->a_floats;
     for (size_t b = part->batch_first; b < part->batch_last; b++) {
         const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
-        size_t line;
-        const float *x = take(job, &a, 0, 1, scratch, &line);
-        for (size_t j = part->n_first; j < part->n_last; j += ROW_CHUNK) {
-            row_chunk(job, b, x, j, amps_min(ROW_CHUNK, part->n_last - j), sums + job->c_floats, sums);
+        amps_gemm_row row = row_of(job, (const float *)(const void *)a.base, job->a_row, job->a_column);
+        if (args->a_dtype != ANYMPS_DTYPE_F32) {
+            row.a = take(job, &a, 0, args->m, scratch, &row.a_row);
+            row.a_column = 1;
+        } else if (args->b_dtype != ANYMPS_DTYPE_F32 && job->a_column != 1) {
+            row.a = take(job, &a, 0, 1, scratch, &row.a_row);
+        }
+        for (size_t j = part->n_first; j < part->n_last; j += job->nc) {
+            row_chunk(job, b, &row, j, amps_min(job->nc, part->n_last - j), sums);
         }
     }
+}
+
+bool amps_gemm_single_row(const amps_gemm_job *job, amps_gemm_row *row)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool one = args->batch == 1 && job->m_tasks * job->n_tasks == 1 && args->n <= job->nc;
+    if (job->way != AMPS_GEMM_ROW || !one || !row_is_direct(job)) {
+        return false;
+    }
+    *row = row_of(job, (const float *)(const void *)args->a, job->a_row, job->a_column);
+    row->b = (const float *)(const void *)args->b;
+    row->c = (float *)(void *)args->c;
+    row->c_row = job->c_row;
+    row->columns = args->n;
+    row->adds = job->beta != 0.0f;
+    return true;
 }

@@ -17,7 +17,8 @@ enum {
     DOT_ROWS = VEC_REGISTERS >= 32 ? 6 : 4,
     DOT_LANES_16 = VEC == 16,
     DOT_SHORT = 4 * VEC, /* so short sums of one row are added up sixteen at a time */
-    ROW_STEP = 8
+    ROW_STEP = 8,
+    ROW_FEW = 3
 };
 
 /* `count` numbers side by side as a piece of C: alpha * x + beta * C. `room`: numbers that may be read. */
@@ -184,42 +185,175 @@ static void dot(const amps_gemm_dot *d)
     }
 }
 
-/* c += `steps` rows of B, each times its element of A; one vector of c is read and written once a step. */
-AMPS_INLINE void row_steps(const amps_gemm_row *r, const float *a, const float *b, int steps)
+/*
+ * Few rows times a matrix: `steps` rows of B are read side by side, front to back, each vector once for all rows of C:
+ *
+ *     A: rows × steps   [ splats ]      B: steps rows     ->  j
+ *                                       C: one vector, or two, of each row at a time
+ *
+ * Up to ROW_FEW rows keep their splats in registers (24, with a vector of B and three sums); of more rows each splat is
+ * loaded for two vectors of C (16 of B, 2 sums, 1 splat).
+ */
+AMPS_INLINE void row_vector(const amps_gemm_row *r, const vec *x, const float *b, float *c, int mr, int steps,
+                            bool adds, const vec_lanes *lanes)
 {
-    vec x[ROW_STEP];
+    const size_t b_row = r->b_row, c_row = r->c_row;
+    vec sum[ROW_FEW];
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++) {
+        const float *const from = c + (size_t)i * c_row;
+        sum[i] = !adds ? vec_zero() : lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+    }
 #pragma GCC unroll 8
     for (int s = 0; s < steps; s++) {
-        x[s] = vec_set1(a[(size_t)s * r->a_column]);
+        const float *const from = b + (size_t)s * b_row;
+        const vec y = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i++) {
+            sum[i] = vec_fma(x[i * steps + s], y, sum[i]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++) {
+        if (lanes == NULL) {
+            vec_store(c + (size_t)i * c_row, sum[i]);
+        } else {
+            vec_store_lanes(c + (size_t)i * c_row, *lanes, sum[i]);
+        }
+    }
+}
+
+/* `steps` of k for up to ROW_FEW rows. */
+AMPS_INLINE void row_steps(const amps_gemm_row *r, const float *a, const float *b, int mr, int steps, bool adds)
+{
+    vec x[ROW_FEW * ROW_STEP];
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++) {
+#pragma GCC unroll 8
+        for (int s = 0; s < steps; s++) {
+            x[i * steps + s] = vec_set1(a[(size_t)i * r->a_row + (size_t)s * r->a_column]);
+        }
     }
     size_t j = 0;
     for (; j + VEC <= r->columns; j += VEC) {
-        vec sum = vec_load(r->c + j);
-#pragma GCC unroll 8
-        for (int s = 0; s < steps; s++) {
-            sum = vec_fma(x[s], vec_load(b + (size_t)s * r->b_row + j), sum);
-        }
-        vec_store(r->c + j, sum);
+        row_vector(r, x, b + j, r->c + j, mr, steps, adds, NULL);
     }
     if (j < r->columns) {
         const vec_lanes rest = vec_first(r->columns - j);
-        vec sum = vec_load_lanes(r->c + j, rest);
+        row_vector(r, x, b + j, r->c + j, mr, steps, adds, &rest);
+    }
+}
+
+AMPS_INLINE void row_some(const amps_gemm_row *r, const float *a, const float *b, int mr, int steps)
+{
+    if (r->adds || a != r->a) {
+        row_steps(r, a, b, mr, steps, true);
+    } else {
+        row_steps(r, a, b, mr, steps, false);
+    }
+}
+
+/* All of k for mr rows. */
+AMPS_INLINE void row_few(const amps_gemm_row *r, int mr)
+{
+    const float *a = r->a, *b = r->b;
+    size_t left = r->interior;
+    for (; left >= ROW_STEP; left -= ROW_STEP, a += ROW_STEP * r->a_column, b += ROW_STEP * r->b_row) {
+        row_some(r, a, b, mr, ROW_STEP);
+    }
+    switch (left) {
+    case 1: row_some(r, a, b, mr, 1); break;
+    case 2: row_some(r, a, b, mr, 2); break;
+    case 3: row_some(r, a, b, mr, 3); break;
+    case 4: row_some(r, a, b, mr, 4); break;
+    case 5: row_some(r, a, b, mr, 5); break;
+    case 6: row_some(r, a, b, mr, 6); break;
+    case 7: row_some(r, a, b, mr, 7); break;
+    default: break;
+    }
+}
+
+/* Two vectors of every row. */
+AMPS_INLINE void row_pair(const amps_gemm_row *r, const float *a, const float *b, float *c, int steps, bool adds)
+{
+    const size_t a_row = r->a_row, a_column = r->a_column, c_row = r->c_row;
+    vec y[2 * ROW_STEP];
+#pragma GCC unroll 8
+    for (int s = 0; s < steps; s++) {
+        y[2 * s] = vec_keep(vec_load(b + (size_t)s * r->b_row));
+        y[2 * s + 1] = vec_keep(vec_load(b + (size_t)s * r->b_row + VEC));
+    }
+    for (size_t i = r->rows; i > 0; i--, a += a_row, c += c_row) {
+        vec sum0 = adds ? vec_load(c) : vec_zero(), sum1 = adds ? vec_load(c + VEC) : vec_zero();
 #pragma GCC unroll 8
         for (int s = 0; s < steps; s++) {
-            sum = vec_fma(x[s], vec_load_lanes(b + (size_t)s * r->b_row + j, rest), sum);
+            const vec x = vec_set1(a[(size_t)s * a_column]);
+            sum0 = vec_fma(x, y[2 * s], sum0);
+            sum1 = vec_fma(x, y[2 * s + 1], sum1);
         }
-        vec_store_lanes(r->c + j, rest, sum);
+        vec_store(c, sum0);
+        vec_store(c + VEC, sum1);
+    }
+}
+
+/* One vector of every row, or its first lanes. */
+AMPS_INLINE void row_single(const amps_gemm_row *r, const float *a, const float *b, float *c, int steps, bool adds,
+                            vec_lanes lanes)
+{
+    vec y[ROW_STEP];
+#pragma GCC unroll 8
+    for (int s = 0; s < steps; s++) {
+        y[s] = vec_load_lanes(b + (size_t)s * r->b_row, lanes);
+    }
+    for (size_t i = r->rows; i > 0; i--, a += r->a_row, c += r->c_row) {
+        vec sum = adds ? vec_load_lanes(c, lanes) : vec_zero();
+#pragma GCC unroll 8
+        for (int s = 0; s < steps; s++) {
+            sum = vec_fma(vec_set1(a[(size_t)s * r->a_column]), y[s], sum);
+        }
+        vec_store_lanes(c, lanes, sum);
+    }
+}
+
+AMPS_INLINE void row_many_steps(const amps_gemm_row *r, const float *a, const float *b, int steps, bool adds)
+{
+    size_t j = 0;
+    for (; j + 2 * VEC <= r->columns; j += 2 * VEC) {
+        row_pair(r, a, b + j, r->c + j, steps, adds);
+    }
+    for (; j < r->columns; j += VEC) {
+        row_single(r, a, b + j, r->c + j, steps, adds, vec_first(r->columns - j < VEC ? r->columns - j : VEC));
+    }
+}
+
+AMPS_INLINE void row_many_some(const amps_gemm_row *r, const float *a, const float *b, int steps)
+{
+    if (r->adds || a != r->a) {
+        row_many_steps(r, a, b, steps, true);
+    } else {
+        row_many_steps(r, a, b, steps, false);
+    }
+}
+
+static void row_many(const amps_gemm_row *r)
+{
+    const float *a = r->a, *b = r->b;
+    size_t left = r->interior;
+    for (; left >= ROW_STEP; left -= ROW_STEP, a += ROW_STEP * r->a_column, b += ROW_STEP * r->b_row) {
+        row_many_some(r, a, b, ROW_STEP);
+    }
+    for (; left > 0; left--, a += r->a_column, b += r->b_row) {
+        row_many_some(r, a, b, 1);
     }
 }
 
 static void row(const amps_gemm_row *r)
 {
-    size_t k = 0;
-    for (; k + ROW_STEP <= r->interior; k += ROW_STEP) {
-        row_steps(r, r->a + k * r->a_column, r->b + k * r->b_row, ROW_STEP);
-    }
-    for (; k < r->interior; k++) {
-        row_steps(r, r->a + k * r->a_column, r->b + k * r->b_row, 1);
+    switch (r->rows) {
+    case 1: row_few(r, 1); break;
+    case 2: row_few(r, 2); break;
+    case 3: row_few(r, 3); break;
+    default: row_many(r); break;
     }
 }
 

@@ -13,6 +13,8 @@
 
 #include "f32_gemm_strip.h"
 
+#include <stdint.h>
+
 enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4 };
 
 /* One vector of mr rows, whole or its `lanes`. */
@@ -69,6 +71,36 @@ AMPS_INLINE void outer_rows(const amps_gemm_strip *s, const float *a, float *c, 
     }
 }
 
+/* One row of a C that is larger than the caches, past them: whole lines, and the ends as usual. */
+AMPS_INLINE void outer_stream(const amps_gemm_strip *s, const float *a, float *c, int kc, tile_scale scale)
+{
+    const size_t columns = s->columns, past = (uintptr_t)c / sizeof *c % VEC;
+    const float *b = s->b;
+    const vec alpha = vec_set1(s->alpha);
+    vec x[OUTER_INTERIOR];
+#pragma GCC unroll 8
+    for (int k = 0; k < kc; k++) {
+        x[k] = vec_set1(a[(size_t)k * s->a_column]);
+    }
+    size_t j = past == 0 ? 0 : VEC - past < columns ? VEC - past : columns;
+    if (j > 0) {
+        const vec_lanes first = vec_first(j);
+        outer_vector(x, b, s->b_row, c, 0, 1, kc, &first, scale, alpha, alpha);
+    }
+    for (; j + VEC <= columns; j += VEC) {
+        vec sum = vec_fma(x[0], vec_load(b + j), vec_zero());
+#pragma GCC unroll 8
+        for (int k = 1; k < kc; k++) {
+            sum = vec_fma(x[k], vec_load(b + (size_t)k * s->b_row + j), sum);
+        }
+        vec_stream(c + j, scale == TILE_SCALES ? vec_mul(alpha, sum) : sum);
+    }
+    if (j < columns) {
+        const vec_lanes rest = vec_first(columns - j);
+        outer_vector(x, b + j, s->b_row, c + j, 0, 1, kc, &rest, scale, alpha, alpha);
+    }
+}
+
 /* All rows, as many at a time as the registers hold. */
 AMPS_INLINE void outer_run(const amps_gemm_strip *s, int kc, tile_scale scale)
 {
@@ -77,6 +109,13 @@ AMPS_INLINE void outer_run(const amps_gemm_strip *s, int kc, tile_scale scale)
     const float *a = s->a;
     float *c = s->c;
     size_t left = s->rows;
+    if (s->stream_c && scale != TILE_ADDS && (uintptr_t)c % sizeof *c == 0) {
+        for (; left > 0; left--, a += s->a_row, c += s->c_row) {
+            outer_stream(s, a, c, kc, scale);
+        }
+        vec_stream_end();
+        return;
+    }
     for (; left >= (size_t)step; left -= (size_t)step, a += (size_t)step * s->a_row, c += (size_t)step * s->c_row) {
         outer_rows(s, a, c, step, kc, scale);
     }

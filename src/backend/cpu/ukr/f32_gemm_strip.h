@@ -30,6 +30,7 @@ enum {
     TILE_CHAINS = 4,
     CHAINED_SUMS = 3,
     FETCH_INTERIOR = 64,
+    FETCHED_ROWS = 4, /* the processor foresees so few rows of A itself */
     LINE = 16,
     A_AHEAD = 48
 };
@@ -203,7 +204,9 @@ AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, i
         const size_t steps = s->interior - k < LINE ? s->interior - k : LINE;
         for (size_t u = 0; u < steps; u++, b += b_row, soon += a_row) {
             tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, with_half);
-            vec_prefetch(soon);
+            if (mr > FETCHED_ROWS) {
+                vec_prefetch(soon);
+            }
             if (lines > 0) {
                 for (size_t l = 0; l < lines; l++) {
                     vec_prefetch_far(next + l * LINE);

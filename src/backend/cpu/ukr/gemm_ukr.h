@@ -33,7 +33,8 @@ typedef struct amps_gemm_strip {
     size_t panel_rows, vectors;
     float alpha, beta;
     bool chained;
-    bool fetch_c; /* C is not in the first cache */
+    bool fetch_c;  /* C is not in the first cache */
+    bool stream_c; /* `outer` only: C exceeds all caches and is stored past them */
     size_t next_lines;
     const float *next;
     size_t next_row;
@@ -59,17 +60,22 @@ typedef struct amps_gemm_dot {
 } amps_gemm_dot;
 
 /*
- * One row times a matrix, for B too large for the caches; B is read once from front to back:
+ * Few rows times a matrix that lies row by row; B is read once, eight rows at a time, front to back:
  *
- *     c[j] += sum_k a[k * a_column] * b[k * b_row + j]
+ *     C[i][j] = (adds ? C[i][j] : 0) + sum_k A[i][k] * B[k][j]
+ *
+ * A[i][k] is a[i * a_row + k * a_column], B[k][j] b[k * b_row + j], C[i][j] c[i * c_row + j]. The sum is one chain of
+ * fused multiply-adds over k upwards. C should fit the second cache.
  */
 typedef struct amps_gemm_row {
     const float *a;
-    size_t a_column;
+    size_t a_row, a_column;
     const float *b;
     size_t b_row;
     float *c;
-    size_t columns, interior;
+    size_t c_row;
+    size_t rows, columns, interior;
+    bool adds;
 } amps_gemm_row;
 
 enum { AMPS_GEMM_VECTORS = 8 };

@@ -46,6 +46,16 @@ static inline void vec_store(float *p, vec x)
 {
     _mm512_storeu_ps(p, x);
 }
+/* Past the caches; p is a multiple of a vector. */
+static inline void vec_stream(float *p, vec x)
+{
+    _mm512_stream_ps(p, x);
+}
+/* What was streamed is visible to other threads before what is stored from here on. */
+static inline void vec_stream_end(void)
+{
+    _mm_sfence();
+}
 static inline void vec_store_lanes(float *p, vec_lanes lanes, vec x)
 {
     _mm512_mask_storeu_ps(p, lanes, x);

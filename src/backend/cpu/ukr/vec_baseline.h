@@ -55,6 +55,15 @@ static inline void vec_store(float *p, vec x)
 {
     memcpy(p, &x, sizeof x);
 }
+/* Past the caches where a processor can; not here. */
+static inline void vec_stream(float *p, vec x)
+{
+    vec_store(p, x);
+}
+/* What was streamed is visible to other threads before what is stored from here on. */
+static inline void vec_stream_end(void)
+{
+}
 static inline void vec_store_lanes(float *p, vec_lanes lanes, vec x)
 {
     if (lanes == VEC) {

@@ -44,6 +44,15 @@ static inline void vec_store(float *p, vec x)
 {
     vst1q_f32(p, x);
 }
+/* Past the caches where a processor can; not here. */
+static inline void vec_stream(float *p, vec x)
+{
+    vst1q_f32(p, x);
+}
+/* What was streamed is visible to other threads before what is stored from here on. */
+static inline void vec_stream_end(void)
+{
+}
 static inline void vec_store_lanes(float *p, vec_lanes lanes, vec x)
 {
     part_store(p, lanes, vreinterpretq_u32_f32(x));
