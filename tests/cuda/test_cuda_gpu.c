@@ -12,12 +12,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SKIPPED = 77, SIDE = 64, RANK = 8, BUFFERS = 6, OPERATIONS = 40, ROUNDS = 30, COMMITS = 4 };
-enum { ELEMENTS = SIDE * SIDE, BYTES = ELEMENTS * 4 };
+enum { SKIPPED = 77, FAULT_COLUMNS = 256, RANK = 8, BUFFERS = 6, OPERATIONS = 40, COMMITS = 4 };
+enum { SIDE_MOST = 2048, BYTES_MOST = SIDE_MOST * SIDE_MOST * 2 };
 
 static int failures;
 static anymps_device *device;
 static anymps_queue *queue;
+
+/* Of the chain that runs: square matrices of one type. The sides reach each kind of our kernels for products. */
+static const struct {
+    anymps_dtype dtype;
+    size_t side;
+    int rounds;
+} chains[] = {{ANYMPS_DTYPE_F32, 64, 30},  {ANYMPS_DTYPE_BF16, 64, 30}, {ANYMPS_DTYPE_F16, 256, 10},
+              {ANYMPS_DTYPE_BF16, 512, 5}, {ANYMPS_DTYPE_F16, 1024, 2}, {ANYMPS_DTYPE_BF16, SIDE_MOST, 1}};
+static anymps_dtype dtype;
+static size_t side, bytes;
 
 static void check(bool good, const char *what, int line)
 {
@@ -56,11 +66,12 @@ static kernels make_kernels(void)
     anymps_lora_desc lora = ANYMPS_LORA_DESC_INIT;
     anymps_matmul_desc product = ANYMPS_MATMUL_DESC_INIT;
     anymps_fully_connected_desc dense = ANYMPS_FULLY_CONNECTED_DESC_INIT;
-    softmax.dtype = norm.dtype = lora.dtype = dense.dtype = ANYMPS_DTYPE_F32;
+    softmax.dtype = norm.dtype = lora.dtype = dense.dtype = dtype;
     norm.epsilon = 1e-3;
-    lora.scale = product.alpha = dense.alpha = 1.0 / SIDE;
-    product.rows = product.columns = product.interior = SIDE;
-    product.left_dtype = product.right_dtype = product.result_dtype = ANYMPS_DTYPE_F32;
+    lora.scale = product.alpha = dense.alpha = 1.0 / (double)side;
+    product.rows = product.columns = product.interior = side;
+    product.left_dtype = product.right_dtype = product.result_dtype = dtype;
+    product.algorithm = ANYMPS_ALGORITHM_OWN;
     MUST(anymps_softmax_create(device, &softmax, &k.softmax));
     MUST(anymps_rms_norm_create(device, &norm, &k.rms));
     MUST(anymps_layer_norm_create(device, &norm, &k.layer));
@@ -80,7 +91,7 @@ static void drop_kernels(kernels *k)
 
 static anymps_matrix *view(anymps_buffer *buffer, size_t rows, size_t columns)
 {
-    const anymps_matrix_desc desc = anymps_matrix_desc_make(rows, columns, ANYMPS_DTYPE_F32);
+    const anymps_matrix_desc desc = anymps_matrix_desc_make(rows, columns, dtype);
     anymps_matrix *made = NULL;
     MUST(anymps_matrix_create(buffer, 0, &desc, &made));
     return made;
@@ -88,18 +99,18 @@ static anymps_matrix *view(anymps_buffer *buffer, size_t rows, size_t columns)
 
 static anymps_vector *row_of(anymps_buffer *buffer, size_t row)
 {
-    const anymps_vector_desc desc = anymps_vector_desc_make(SIDE, ANYMPS_DTYPE_F32);
+    const anymps_vector_desc desc = anymps_vector_desc_make(side, dtype);
     anymps_vector *made = NULL;
-    MUST(anymps_vector_create(buffer, row * SIDE * 4, &desc, &made));
+    MUST(anymps_vector_create(buffer, row * side * anymps_dtype_bytes(dtype), &desc, &made));
     return made;
 }
 
 static void encode(const kernels *k, const operation *o, anymps_buffer *const *buffers, anymps_command_buffer *commands)
 {
-    anymps_matrix *const source = view(buffers[o->source], SIDE, SIDE), *const result =
-                                                                            view(buffers[o->result], SIDE, SIDE);
-    anymps_matrix *const square = view(buffers[o->first], SIDE, SIDE);
-    anymps_matrix *const down = view(buffers[o->first], SIDE, RANK), *const up = view(buffers[o->second], RANK, SIDE);
+    anymps_matrix *const source = view(buffers[o->source], side, side);
+    anymps_matrix *const result = view(buffers[o->result], side, side);
+    anymps_matrix *const square = view(buffers[o->first], side, side);
+    anymps_matrix *const down = view(buffers[o->first], side, RANK), *const up = view(buffers[o->second], RANK, side);
     anymps_vector *const weight = row_of(buffers[o->first], 3), *const bias = row_of(buffers[o->second], 5);
     anymps_status status = ANYMPS_OK;
     switch (o->kind) {
@@ -134,10 +145,23 @@ static void draw(operation *operations)
     }
 }
 
-static void start(anymps_buffer *const *buffers, const float *values)
+static void start(anymps_buffer *const *buffers, const unsigned char *values)
 {
     for (int i = 0; i < BUFFERS; i++) {
-        MUST(anymps_buffer_write(buffers[i], 0, values + (size_t)i * ELEMENTS, BYTES));
+        MUST(anymps_buffer_write(buffers[i], 0, values + (size_t)i * bytes, bytes));
+    }
+}
+
+/* Numbers of either sign, 0.25 to 2 in size, by their bits. */
+static void fill(unsigned char *values)
+{
+    for (size_t at = 0; at < BUFFERS * bytes; at += 4) {
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t word = seed ^ seed >> 15;
+        word = dtype == ANYMPS_DTYPE_F32   ? (word & 0x80ffffffu) | 0x3f000000u
+               : dtype == ANYMPS_DTYPE_F16 ? (word & 0x87ff87ffu) | 0x38003800u
+                                           : (word & 0x80ff80ffu) | 0x3f003f00u;
+        memcpy(values + at, &word, 4);
     }
 }
 
@@ -147,13 +171,14 @@ static void run(anymps_command_buffer *commands)
     MUST(anymps_command_buffer_wait(commands));
 }
 
-static void compare(anymps_buffer *const *buffers, const float *wanted, int round, int commit)
+static void compare(anymps_buffer *const *buffers, const unsigned char *wanted, int round, int commit)
 {
-    static float seen[ELEMENTS];
+    static unsigned char seen[BYTES_MOST];
     for (int i = 0; i < BUFFERS; i++) {
-        MUST(anymps_buffer_read(buffers[i], 0, seen, BYTES));
-        if (memcmp(seen, wanted + (size_t)i * ELEMENTS, BYTES) != 0) {
-            (void)fprintf(stderr, "round %d, commit %d, buffer %d differs\n", round, commit, i);
+        MUST(anymps_buffer_read(buffers[i], 0, seen, bytes));
+        if (memcmp(seen, wanted + (size_t)i * bytes, bytes) != 0) {
+            (void)fprintf(stderr, "%s %zu: round %d, commit %d, buffer %d differs\n", anymps_dtype_name(dtype), side,
+                          round, commit, i);
             failures++;
         }
     }
@@ -161,14 +186,12 @@ static void compare(anymps_buffer *const *buffers, const float *wanted, int roun
 
 static void test_chain(const kernels *k, anymps_buffer *const *buffers, int round)
 {
-    static float values[BUFFERS * ELEMENTS], wanted[BUFFERS * ELEMENTS];
+    static unsigned char values[BUFFERS * BYTES_MOST], wanted[BUFFERS * BYTES_MOST];
     operation operations[OPERATIONS];
     anymps_command_buffer *one = NULL, *all = NULL;
     seed = (uint32_t)round + 1;
     draw(operations);
-    for (size_t i = 0; i < BUFFERS * ELEMENTS; i++) {
-        values[i] = (float)random_below(2000) / 1000.0f - 1.0f;
-    }
+    fill(values);
     MUST(anymps_command_buffer_create(queue, &one));
     MUST(anymps_command_buffer_create(queue, &all));
     start(buffers, values);
@@ -179,7 +202,7 @@ static void test_chain(const kernels *k, anymps_buffer *const *buffers, int roun
         run(one);
     }
     for (int i = 0; i < BUFFERS; i++) {
-        MUST(anymps_buffer_read(buffers[i], 0, wanted + (size_t)i * ELEMENTS, BYTES));
+        MUST(anymps_buffer_read(buffers[i], 0, wanted + (size_t)i * bytes, bytes));
     }
     for (int commit = 0; commit < COMMITS; commit++) { /* launches, then a graph of them */
         start(buffers, values);
@@ -190,14 +213,14 @@ static void test_chain(const kernels *k, anymps_buffer *const *buffers, int roun
     anymps_command_buffer_release(all);
 }
 
-static void test_chains(void)
+static void test_chains(int rounds)
 {
     kernels k = make_kernels();
     anymps_buffer *buffers[BUFFERS] = {NULL};
     for (int i = 0; i < BUFFERS; i++) {
-        MUST(anymps_buffer_create(device, BYTES, ANYMPS_STORAGE_PRIVATE, &buffers[i]));
+        MUST(anymps_buffer_create(device, bytes, ANYMPS_STORAGE_PRIVATE, &buffers[i]));
     }
-    for (int round = 0; round < ROUNDS && failures == 0; round++) {
+    for (int round = 0; round < rounds && failures == 0; round++) {
         test_chain(&k, buffers, round);
     }
     for (int i = 0; i < BUFFERS; i++) {
@@ -211,7 +234,7 @@ static void test_chains(void)
 /* Runs softmax over a row of `buffer` in place. */
 static anymps_status softmax_over(anymps_device *on, anymps_buffer *buffer, size_t offset, anymps_error *error)
 {
-    const anymps_matrix_desc desc = anymps_matrix_desc_make(1, 256, ANYMPS_DTYPE_F32);
+    const anymps_matrix_desc desc = anymps_matrix_desc_make(1, FAULT_COLUMNS, ANYMPS_DTYPE_F32);
     anymps_softmax_desc softmax = ANYMPS_SOFTMAX_DESC_INIT;
     anymps_queue *own = NULL;
     anymps_kernel *kernel = NULL;
@@ -274,7 +297,12 @@ int main(void)
         return SKIPPED;
     }
     MUST(anymps_queue_create(device, &queue));
-    test_chains();
+    for (size_t i = 0; i < sizeof chains / sizeof chains[0]; i++) {
+        dtype = chains[i].dtype;
+        side = chains[i].side;
+        bytes = side * side * anymps_dtype_bytes(dtype);
+        test_chains(chains[i].rounds);
+    }
     test_fault();
     anymps_queue_release(queue);
     anymps_device_release(device);

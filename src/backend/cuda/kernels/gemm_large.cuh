@@ -2,7 +2,8 @@
 /*
  * gemm_large.cuh: matmul for products with many tiles (sm_90a), instantiated by gemm_large_<type>.cu and launched by
  * ops/gemm_wgmma.c. Blocks stay and take tile after tile of 128 × BN: two warpgroups multiply 64 × BN each, one thread
- * behind them loads stages ahead, across tiles.
+ * behind them loads stages ahead, across tiles. Of the first tile, what is settled is loaded, and multiplied, while the
+ * kernel before still runs.
  *
  *     shared memory   stages × (left 128 × 128 bytes, right BN × 128 bytes) | per warp 2 × 16 rows × 128 bytes
  *
@@ -37,17 +38,34 @@ template <typename T, bool AT, bool BT, int BN>
 __device__ inline void large_load(const amps_wgmma_params &p, unsigned memory, unsigned full, unsigned empty)
 {
     constexpr int DEPTH = STAGE_DEPTH_BYTES / sizeof(T);
-    int stage = 0;
-    unsigned phase = 1;
-    for (int item = blockIdx.x; item < p.items; item += gridDim.x) {
+    auto load = [&](const large_place &at, int stage, int step, int sides) {
+        const unsigned to = memory + stage * LARGE_STAGE_BYTES<BN>, barrier = full + 8 * stage;
+        if (sides & AMPS_SETTLED_LEFT) {
+            load_operand<AT, LARGE_ROWS>(to, p.left_map, step * DEPTH, at.row, p.left_batched ? at.matrix : 0, barrier);
+        }
+        if (sides & AMPS_SETTLED_RIGHT) {
+            load_operand<BT, BN>(to + LARGE_LEFT_BYTES, p.right_map, step * DEPTH, at.column,
+                                 p.right_batched ? at.matrix : 0, barrier);
+        }
+    };
+    const int ahead = min(p.stages, p.steps);
+    const large_place first(p, blockIdx.x, LARGE_ROWS, BN);
+    for (int stage = 0; stage < ahead; stage++) {
+        barrier_expect(full + 8 * stage, LARGE_STAGE_BYTES<BN>);
+        load(first, stage, stage, p.settled);
+    }
+    wait_previous();
+    for (int stage = 0; stage < ahead; stage++) {
+        load(first, stage, stage, AMPS_SETTLED_BOTH & ~p.settled);
+    }
+    int stage = ahead % p.stages, from = ahead;
+    unsigned phase = ahead == p.stages ? 0 : 1;
+    for (int item = blockIdx.x; item < p.items; item += gridDim.x, from = 0) {
         const large_place at(p, item, LARGE_ROWS, BN);
-        const int left_matrix = p.left_batched ? at.matrix : 0, right_matrix = p.right_batched ? at.matrix : 0;
-        for (int step = 0; step < p.steps; step++) {
+        for (int step = from; step < p.steps; step++) {
             barrier_wait(empty + 8 * stage, phase);
-            const unsigned to = memory + stage * LARGE_STAGE_BYTES<BN>, barrier = full + 8 * stage;
-            barrier_expect(barrier, LARGE_STAGE_BYTES<BN>);
-            load_operand<AT, LARGE_ROWS>(to, p.left_map, step * DEPTH, at.row, left_matrix, barrier);
-            load_operand<BT, BN>(to + LARGE_LEFT_BYTES, p.right_map, step * DEPTH, at.column, right_matrix, barrier);
+            barrier_expect(full + 8 * stage, LARGE_STAGE_BYTES<BN>);
+            load(at, stage, step, AMPS_SETTLED_BOTH);
             if (++stage == p.stages) {
                 stage = 0;
                 phase ^= 1;
@@ -170,6 +188,9 @@ __device__ inline void large_multiply(const amps_wgmma_params &p, unsigned memor
             barrier_arrive(empty + 8 * before);
         }
         const large_place at(p, item, LARGE_ROWS, BN);
+        if (item == blockIdx.x) {
+            wait_previous();
+        }
         large_store<T>(p, sum, slabs, at.row + group * 64, at.column, at.matrix);
     }
     slab_wait<0>();
@@ -191,8 +212,8 @@ template <typename T, bool AT, bool BT, int BN> __device__ __forceinline__ void 
         prefetch_map(p.right_map);
         prefetch_map(p.result_map);
     }
+    launch_next();
     __syncthreads();
-    begin_kernel();
     /* 128 sums a thread leave no room in an equal share of the registers: the loading warpgroup gives some up. */
     if (threadIdx.x >= 256) {
         if constexpr (BN == 256) {

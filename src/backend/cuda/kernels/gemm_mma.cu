@@ -127,31 +127,57 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
     tile_copy<T, RT ? DEPTH : TN, RT ? TN : DEPTH, THREADS> right_copy(right, RT ? p.right_row : p.right_column);
     const int64_t left_step = LT ? p.left_column * DEPTH : DEPTH, right_step = RT ? p.right_row * DEPTH : DEPTH;
     const int left_rows = (int)min((int64_t)TM, p.rows - i0), right_columns = (int)min((int64_t)TN, p.columns - j0);
-    int64_t deep = p.interior;
-    begin_kernel();
+    launch_next();
 
-    auto fetch = [&](int step) {
+    auto fetch_left = [&](int step) {
         if (step < steps) {
-            const unsigned to = memory + step % STAGES * STAGE_BYTES;
-            const int k = (int)min(deep, (int64_t)DEPTH);
-            left_copy.run(to, LT ? k : left_rows, LT ? left_rows : k);
-            right_copy.run(to + LEFT_BYTES, RT ? k : right_columns, RT ? right_columns : k);
+            const int k = (int)min(p.interior - (int64_t)step * DEPTH, (int64_t)DEPTH);
+            left_copy.run(memory + step % STAGES * STAGE_BYTES, LT ? k : left_rows, LT ? left_rows : k);
             left_copy.at += left_step;
-            right_copy.at += right_step;
-            deep -= DEPTH;
         }
-        asm volatile("cp.async.commit_group;" ::: "memory");
+    };
+    auto fetch_right = [&](int step) {
+        if (step < steps) {
+            const int k = (int)min(p.interior - (int64_t)step * DEPTH, (int64_t)DEPTH);
+            right_copy.run(memory + step % STAGES * STAGE_BYTES + LEFT_BYTES, RT ? k : right_columns, RT ? right_columns : k);
+            right_copy.at += right_step;
+        }
     };
 
     float sum[WM / 16][WN / 8][4] = {};
+    /* What is settled is fetched while the kernel before still runs; all copies until a commit are one group. */
+    const bool early_left = p.settled & AMPS_SETTLED_LEFT, early_right = p.settled & AMPS_SETTLED_RIGHT;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
-        fetch(s);
+        if (early_left) {
+            fetch_left(s);
+        }
+        if (early_right) {
+            fetch_right(s);
+        }
+        if (early_left && early_right) {
+            asm volatile("cp.async.commit_group;" ::: "memory");
+        }
+    }
+    if (!(early_left && early_right)) {
+        wait_previous();
+#pragma unroll
+        for (int s = 0; s < STAGES - 1; s++) {
+            if (!early_left) {
+                fetch_left(s);
+            }
+            if (!early_right) {
+                fetch_right(s);
+            }
+            asm volatile("cp.async.commit_group;" ::: "memory");
+        }
     }
     for (int step = 0; step < steps; step++) {
         asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
         __syncthreads();
-        fetch(step + STAGES - 1);
+        fetch_left(step + STAGES - 1);
+        fetch_right(step + STAGES - 1);
+        asm volatile("cp.async.commit_group;" ::: "memory");
         const unsigned a_at = memory + step % STAGES * STAGE_BYTES, b_at = a_at + LEFT_BYTES;
         const int q = lane / 8, r = lane % 8; /* this lane addresses row r of the q-th 8 × 8 matrix */
 #pragma unroll
@@ -178,6 +204,7 @@ __device__ __forceinline__ void gemm_mma(const amps_gemm_params &p)
             }
         }
     }
+    wait_previous();
     const int64_t size = p.wide ? 4 : 2;
     const bool paired = p.result_column == 1 && p.result % (2 * size) == 0 && p.result_row % 2 == 0 && p.result_matrix % 2 == 0;
     const bool simple = paired && p.beta == 0.0f && p.bias == 0 && p.neuron.type == 0 && p.columns % 2 == 0;

@@ -3,7 +3,8 @@
  * gemm_tile.cuh: matmul for products with few tiles or a few rows (sm_90a), instantiated by gemm_tile_<type>.cu and
  * launched by ops/gemm_wgmma.c. A block makes one tile of 64·GROUPS × BN, each of GROUPS warpgroups 64 rows of it; one
  * thread of a warp behind them loads. The blocks of a cluster take equal parts of the interior; their sums meet in
- * shared memory and are added in the order of the blocks, so the bits repeat.
+ * shared memory and are added in the order of the blocks, so the bits repeat. Settled operands fill the first stages, and
+ * are multiplied, while the kernel before still runs; only the store waits for it.
  *
  *     shared memory   stages × (left 64·GROUPS × 128 bytes, right BN × 128 bytes), then in the same place the sums:
  *                     [rows][BN + 8] of 32 bits, or, `turned`, [BN][rows + 4]
@@ -26,16 +27,30 @@ __device__ inline void tile_load(const amps_wgmma_params &p, unsigned memory, un
     constexpr int LEFT = GROUPS * PIECE_BYTES, BYTES = LEFT + BN * STAGE_DEPTH_BYTES;
     constexpr int DEPTH = STAGE_DEPTH_BYTES / sizeof(T);
     const int left_matrix = p.left_batched ? matrix : 0, right_matrix = p.right_batched ? matrix : 0;
-    int stage = 0;
-    unsigned phase = 1;
-    for (int step = begin; step < end; step++) {
-        if (step - begin >= p.stages) {
-            barrier_wait(empty + 8 * stage, phase);
-        }
+    auto load = [&](int stage, int step, int sides) {
         const unsigned to = memory + stage * BYTES, barrier = full + 8 * stage;
-        barrier_expect(barrier, BYTES);
-        load_operand<AT, 64 * GROUPS>(to, p.left_map, step * DEPTH, row, left_matrix, barrier);
-        load_operand<BT, BN>(to + LEFT, p.right_map, step * DEPTH, column, right_matrix, barrier);
+        if (sides & AMPS_SETTLED_LEFT) {
+            load_operand<AT, 64 * GROUPS>(to, p.left_map, step * DEPTH, row, left_matrix, barrier);
+        }
+        if (sides & AMPS_SETTLED_RIGHT) {
+            load_operand<BT, BN>(to + LEFT, p.right_map, step * DEPTH, column, right_matrix, barrier);
+        }
+    };
+    const int ahead = min(p.stages, end - begin);
+    for (int stage = 0; stage < ahead; stage++) {
+        barrier_expect(full + 8 * stage, BYTES);
+        load(stage, begin + stage, p.settled);
+    }
+    wait_previous();
+    for (int stage = 0; stage < ahead; stage++) {
+        load(stage, begin + stage, AMPS_SETTLED_BOTH & ~p.settled);
+    }
+    int stage = 0;
+    unsigned phase = 0;
+    for (int step = begin + ahead; step < end; step++) {
+        barrier_wait(empty + 8 * stage, phase);
+        barrier_expect(full + 8 * stage, BYTES);
+        load(stage, step, AMPS_SETTLED_BOTH);
         if (++stage == p.stages) {
             stage = 0;
             phase ^= 1;
@@ -236,8 +251,8 @@ __device__ __forceinline__ void gemm_tile(const amps_wgmma_params &p)
         prefetch_map(p.left_map);
         prefetch_map(p.right_map);
     }
+    launch_next();
     __syncthreads();
-    begin_kernel();
     if (threadIdx.x >= GROUPS * 128) {
         if (threadIdx.x == GROUPS * 128) {
             tile_load<T, AT, BT, GROUPS, BN>(p, memory, full, empty, row, column, matrix, begin, end);
@@ -255,6 +270,7 @@ __device__ __forceinline__ void gemm_tile(const amps_wgmma_params &p)
     } else {
         __syncthreads();
     }
+    wait_previous();
     tile_store<T, GROUPS, BN>(p, tile, row, column, matrix, rank);
     if (p.splits > 1) {
         cluster_sync(); /* nobody leaves while others read its sums */

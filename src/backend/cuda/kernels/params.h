@@ -17,6 +17,8 @@
 
 /* What no earlier launch of the same commit writes, so that a kernel may read it before its predecessor has ended. */
 enum { AMPS_SETTLED_SOURCE = 1, AMPS_SETTLED_WEIGHTS = 2 /* every other operand that is only read */ };
+/* The same of a product: its kernels read such an operand before they wait for their predecessor. */
+enum { AMPS_SETTLED_LEFT = 1, AMPS_SETTLED_RIGHT = 2, AMPS_SETTLED_BOTH = 3 };
 
 /* rows_ring.cu: how a row lies in the shared memory of a cluster. */
 typedef struct amps_ring_shape {
@@ -84,8 +86,9 @@ typedef struct amps_gemm_params {
     float alpha, beta;
     double exact_alpha, exact_beta; /* integer results */
     amps_neuron_params neuron;
-    int32_t wide;   /* the result is f32 though the operands are narrower */
-    uint64_t guard; /* address of a word: the kernel runs only while it is not 0; 0: always */
+    int32_t wide;    /* the result is f32 though the operands are narrower */
+    int32_t settled; /* skinny.cu, gemm_mma.cu: AMPS_SETTLED_… of left and right */
+    uint64_t guard;  /* address of a word: the kernel runs only while it is not 0; 0: always */
 } amps_gemm_params;
 
 /* gemm_few.cu: left rows and right rows or columns are dense. */
@@ -130,6 +133,7 @@ typedef struct amps_wgmma_params {
     int32_t turned;
     int32_t simple; /* gemm_tile: rows of the result, bias and slopes in whole, aligned 16 bytes */
     int32_t left_batched, right_batched;
+    int32_t settled; /* AMPS_SETTLED_… of the tile's left and right */
 } amps_wgmma_params;
 
 /* gemm_pack.cu: copies an operand to rows dense along the interior. */

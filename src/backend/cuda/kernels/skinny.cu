@@ -22,6 +22,15 @@ template <typename T> __device__ inline void store_one(const amps_gemm_params &p
     }
 }
 
+/* Operands that are both settled are read while the kernel before still runs; all wait for it before they store. */
+__device__ inline void begin_product(const amps_gemm_params &p)
+{
+    launch_next();
+    if (p.settled != AMPS_SETTLED_BOTH) {
+        wait_previous();
+    }
+}
+
 /* ---- Tensor cores, dense interior ------------------------------------------------------------- */
 
 /* Eight elements from `at`, of which the first `count` exist. */
@@ -46,7 +55,7 @@ template <typename T> __device__ inline uint4 load_eight(const T *at, int64_t co
 template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amps_gemm_params &p)
 {
     __shared__ float part[WARPS][16][NT * 8 + 1];
-    begin_kernel();
+    begin_product(p);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, r = lane / 4, c = lane % 4;
     const int64_t blocks = (p.columns + NT * 8 - 1) / (NT * 8), matrix = blockIdx.x / blocks;
     const int64_t n0 = (blockIdx.x - matrix * blocks) * NT * 8;
@@ -106,6 +115,7 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
             part[warp][r + i / 2 * 8][n * 8 + c * 2 + i % 2] = sum[n][i];
         }
     }
+    wait_previous();
     __syncthreads();
     for (int index = threadIdx.x; index < 16 * NT * 8; index += WARPS * 32) {
         const int m = index / (NT * 8), n = index % (NT * 8);
@@ -126,7 +136,7 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
 template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma(const amps_gemm_params &p)
 {
     constexpr int V = 16 / sizeof(T);
-    begin_kernel();
+    begin_product(p);
     const int lane = threadIdx.x % 32;
     const int64_t groups = (p.columns + WARPS * R - 1) / (WARPS * R), matrix = blockIdx.x / groups;
     const int64_t n0 = ((blockIdx.x - matrix * groups) * WARPS + threadIdx.x / 32) * R;
@@ -158,6 +168,7 @@ template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma
             }
         }
     }
+    wait_previous();
 #pragma unroll
     for (int m = 0; m < M; m++) {
 #pragma unroll
@@ -177,7 +188,7 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
 {
     __shared__ float part[WARPS_N][M][32 * V + 4];
     __shared__ float whole[M][32 * V];
-    begin_kernel();
+    begin_product(p);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     auto cluster = cooperative_groups::this_cluster();
@@ -222,6 +233,7 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
         }
         whole[m][j] = all;
     }
+    wait_previous();
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     cluster.sync();
 #else

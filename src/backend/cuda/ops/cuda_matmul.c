@@ -63,6 +63,7 @@ static size_t matmul_scratch(amps_cuda_device *device, const amps_record *record
 static anymps_status matmul_emit(amps_cuda_emitter *out, const amps_record *record)
 {
     amps_gemm gemm = matmul_of(record);
+    gemm.left_settled = amps_cuda_is_settled(out, record, 0);
     gemm.right_settled = amps_cuda_is_settled(out, record, 1);
     return amps_cuda_gemm_emit(out, &gemm);
 }
@@ -120,7 +121,9 @@ static size_t vector_scratch(amps_cuda_device *device, const amps_record *record
 
 static anymps_status vector_emit(amps_cuda_emitter *out, const amps_record *record)
 {
-    const amps_gemm gemm = vector_of(record);
+    amps_gemm gemm = vector_of(record);
+    gemm.left_settled = amps_cuda_is_settled(out, record, 1);
+    gemm.right_settled = amps_cuda_is_settled(out, record, 0);
     return amps_cuda_gemm_emit(out, &gemm);
 }
 
@@ -169,6 +172,7 @@ static size_t layer_scratch(amps_cuda_device *device, const amps_record *record)
 static anymps_status layer_emit(amps_cuda_emitter *out, const amps_record *record)
 {
     amps_gemm gemm = layer_of(record);
+    gemm.left_settled = amps_cuda_is_settled(out, record, 0);
     gemm.right_settled = amps_cuda_is_settled(out, record, 1);
     return amps_cuda_gemm_emit(out, &gemm);
 }

@@ -79,7 +79,7 @@ typedef struct amps_gemm {
     amps_gemm_kind kind;
     uint32_t options;
     anymps_algorithm algorithm;
-    bool right_settled; /* amps_cuda_is_settled of the right operand */
+    bool left_settled, right_settled; /* amps_cuda_is_settled of the operands */
     amps_gemm_params params;
 } amps_gemm;
 

@@ -69,9 +69,9 @@ static amps_gemm_engine engine_for_one(const amps_gemm *gemm, const offers *can)
     return can->skinny ? AMPS_ENGINE_SKINNY : can->tensor ? AMPS_ENGINE_TENSOR : AMPS_ENGINE_ANY;
 }
 
-/* Multiplication by warpgroup against cuBLASLt's first algorithm, 16-bit types: ahead around 256 cubed, with 65 to 128 rows
-   and up to 8192 columns, with few rows and more columns that are dense, and level or ahead from 4096 cubed on; behind
-   between. int8: ahead up to 2048 cubed. */
+/* Multiplication by warpgroup against cuBLASLt's first algorithm, 16-bit types: ahead up to 512 cubed, from 2048 cubed on,
+   with up to 128 rows and more than 8192 columns, and with 65 to 128 rows and fewer columns; behind between. int8: ahead
+   up to 2048 cubed. */
 static bool groups_win(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
@@ -79,9 +79,8 @@ static bool groups_win(const amps_gemm *gemm)
     if (!is_16_bit(gemm->kind)) {
         return size_of(gemm) < cube(2048);
     }
-    const bool dense_columns = p->rows == few && p->right_column == 1 && p->right_row != 1;
-    return size_of(gemm) <= cube(320) || (few <= 16 && many > 8192 && dense_columns) ||
-           (few > 64 && few <= 128 && many <= 8192 && p->interior >= 2048) || (few >= 4096 && p->interior >= 4096);
+    return size_of(gemm) <= cube(640) || (few >= 2048 && p->interior >= 2048) ||
+           (few <= 128 && p->interior >= 2048 && (few > 64 || many > 8192));
 }
 
 static amps_gemm_engine engine_for(const amps_gemm *gemm, const offers *can)

@@ -36,6 +36,14 @@ typedef struct amps_gemm_launch {
     const char *name; /* for explanations; lives for ever */
 } amps_gemm_launch;
 
+/* AMPS_SETTLED_… of the operands, or, `turned`, of the transposed product's. */
+static inline int32_t amps_gemm_settled(const amps_gemm *gemm, bool turned)
+{
+    const bool left = turned ? gemm->right_settled : gemm->left_settled;
+    const bool right = turned ? gemm->left_settled : gemm->right_settled;
+    return (left ? AMPS_SETTLED_LEFT : 0) | (right ? AMPS_SETTLED_RIGHT : 0);
+}
+
 /* Up to 16 rows (or columns) and a large matrix: read once, at memory speed. */
 bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, unsigned clusters,
                       amps_gemm_launch *launch);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAYS = 96, ROUNDS = 5, BLOCK_BYTES = 1 << 16 };
+enum { WAYS = 200, ROUNDS = 5, BLOCK_BYTES = 1 << 16 };
 /* A graph should last this long, so that events (half a microsecond) and the graph's own start hardly count. */
 static const double graph_us = 120.0, slow = 1.5;
 

@@ -54,6 +54,7 @@ bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, uns
                           .block_x = which == 2 ? 256 : 128,
                           .shared_bytes = (unsigned)((which == 0 ? STAGES_SMALL : STAGES) * 2 * tile * DEPTH * 2)};
     launch->params = *p;
+    launch->params.settled = amps_gemm_settled(gemm, false);
     launch->params.wide = gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32;
     launch->name = names[which];
     return true;

@@ -14,7 +14,7 @@ enum { TYPE_F16, TYPE_BF16, TYPE_I8, TYPES };
 /* As in the kernels: bytes of the interior in a stage, what is left for a block, what a warp stores at once. */
 enum { STAGE_DEPTH = 128, PIECE = 64, SPARE_BYTES = 2048, SLAB_BYTES = 2048 };
 enum { STAGES_LARGE = 8, STAGES_TILE = 16, MOST_SPLITS = 8 };
-enum { SHARED_OF_TWO = 112 << 10 }; /* bytes with which two blocks fit a multiprocessor of 228 KiB */
+enum { SHARED_BYTES = 228 << 10, MOST_BLOCKS = 3 }; /* of a multiprocessor; blocks of a tile that may share one */
 
 typedef struct variant {
     const char *name;
@@ -219,7 +219,7 @@ static int64_t stages_of(const amps_cuda_device *device, const variant *v, const
     if (v->large) {
         return lesser(STAGES_LARGE, (room - slabs_bytes(v)) / stage_bytes(v));
     }
-    const int64_t mine = choice->group == 2 ? lesser(room, SHARED_OF_TWO - SPARE_BYTES) : room;
+    const int64_t mine = lesser(room, SHARED_BYTES / choice->group - 2 * SPARE_BYTES);
     return lesser(lesser(STAGES_TILE, ceil_div(steps, choice->splits)), mine / stage_bytes(v));
 }
 
@@ -233,7 +233,7 @@ bool amps_gemm_wgmma_can(const amps_cuda_device *device, const amps_gemm *gemm, 
     const variant *const v = &variants[choice->variant];
     const int64_t items = ceil_div(of.left.count, v->rows) * ceil_div(of.right.count, v->columns);
     return v->functions[of.type][of.left.rows_dense][of.right.rows_dense] != (amps_cuda_function)NONE &&
-           (!v->large || (is_simple(gemm) && choice->splits == 1 && choice->turned == 0)) &&
+           (v->large ? is_simple(gemm) && choice->splits == 1 && choice->turned == 0 : choice->group <= MOST_BLOCKS) &&
            steps_of(&of) >= choice->splits && stages_of(device, v, choice, steps_of(&of)) >= 1 &&
            items < INT32_MAX / 16 / of.batch;
 }
@@ -337,6 +337,8 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
     to.simple = in_eights(gemm);
     to.left_batched = is_batched(&of.left, &of);
     to.right_batched = is_batched(&of.right, &of);
+    to.settled = amps_gemm_settled(gemm, choice->turned == 1) & ~(of.left.packed ? AMPS_SETTLED_LEFT : 0) &
+                 ~(of.right.packed ? AMPS_SETTLED_RIGHT : 0); /* a copy has just been written */
     const int64_t stages = to.stages * stage_bytes(v), sums = sums_bytes(v, choice->turned);
     amps_cuda_shape shape = {.block_x = (unsigned)v->rows * 2 + (v->columns == 256 ? 128u : 32u),
                              .cluster_x = choice->splits};
@@ -355,18 +357,18 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
 
 size_t amps_gemm_wgmma_list(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *list, size_t room)
 {
-    static const uint8_t splits[] = {1, 2, 4, 8}, groups_large[] = {4, 8, 16}, groups_tile[] = {1, 2};
+    static const uint8_t splits[] = {1, 2, 4, 8}, groups_large[] = {4, 8, 16}, groups_tile[] = {1, 2, 3};
     const int64_t few = lesser(gemm->params.rows, gemm->params.columns);
     size_t count = 0;
     for (unsigned v = 0; v < VARIANTS; v++) {
         const bool large = variants[v].large;
         const uint8_t *const groups = large ? groups_large : groups_tile;
-        for (unsigned n = 0; n < (large ? 3u : 16u); n++) {
+        for (unsigned n = 0; n < (large ? 3u : 24u); n++) {
             const amps_gemm_choice choice = {.engine = AMPS_ENGINE_WGMMA,
                                              .variant = (uint8_t)v,
-                                             .turned = (uint8_t)(large ? 0 : n / 8),
+                                             .turned = (uint8_t)(large ? 0 : n / 12),
                                              .splits = (uint8_t)(large ? 1 : splits[n % 4]),
-                                             .group = groups[large ? n : n / 4 % 2]};
+                                             .group = groups[large ? n : n / 4 % 3]};
             const int64_t tiles =
                 ceil_div(choice.turned ? gemm->params.columns : gemm->params.rows, variants[v].rows) *
                 ceil_div(choice.turned ? gemm->params.rows : gemm->params.columns, variants[v].columns);
@@ -381,21 +383,26 @@ size_t amps_gemm_wgmma_list(const amps_cuda_device *device, const amps_gemm *gem
 }
 
 /* A few rows (or columns) times a large matrix: the smallest tile that holds them, and blocks for every multiprocessor. */
-static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_gemm_params *p)
+static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_gemm *gemm)
 {
+    const amps_gemm_params *const p = &gemm->params;
     const int64_t few = lesser(p->rows, p->columns), tiles = ceil_div(p->rows + p->columns - few, 64) * p->batch;
     const bool many = tiles > device->multiprocessors;
-    const uint8_t tile = few <= 16   ? (many ? TILE_128_16 : TILE_64_16)
-                         : few <= 32 ? TILE_64_32
-                         : few <= 64 ? TILE_64_64
-                                     : TILE_64_128;
+    const uint8_t tile = few <= 16                 ? (many ? TILE_128_16 : TILE_64_16)
+                         : few <= 32               ? TILE_64_32
+                         : few <= 64               ? (many ? TILE_128_64 : TILE_64_64)
+                         : many && is_simple(gemm) ? LARGE_128_128
+                                                   : TILE_64_128;
+    if (tile == LARGE_128_128) {
+        return (amps_gemm_choice){AMPS_ENGINE_WGMMA, LARGE_128_128, 0, 1, GROUP_USUAL};
+    }
     amps_gemm_choice choice = {
         .engine = AMPS_ENGINE_WGMMA, .variant = tile, .turned = p->rows < p->columns, .splits = 1};
     while (choice.splits < MOST_SPLITS && tiles * choice.splits * 2 <= device->multiprocessors &&
            p->interior >= (int64_t)choice.splits * 2 * LEAST_SPLIT) {
         choice.splits = (uint8_t)(choice.splits * 2);
     }
-    choice.group = many && tile != TILE_128_16 ? 2 : 1;
+    choice.group = many && tile != TILE_128_16 && tile != TILE_128_64 ? 2 : 1;
     return choice;
 }
 
@@ -410,7 +417,7 @@ bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm
     const int64_t enough = device->multiprocessors * tenths / 10;
     bool found = false;
     if (few <= 128 && p->rows + p->columns >= 16 * few) {
-        *choice = flat_choice(device, p);
+        *choice = flat_choice(device, gemm);
         if (amps_gemm_wgmma_can(device, gemm, choice)) {
             return true;
         }
