@@ -3,11 +3,12 @@
  * sweep_matmul.c: every way in which the CUDA backend can run a product, on one GPU: each result is compared with that of
  * the ordinary kernel, and its time with the others', all in turns. tools/gpu-run runs it; it looks inside the backend.
  *
- *     sweep_matmul check [TEXT [N]]  the first N odd shapes in every layout, results only, of types that begin with TEXT
+ *     sweep_matmul check [TEXT [N [AGAIN]]]  the first N odd shapes in every layout, results only, of types that begin with
+ *                                TEXT; each is run AGAIN times more (20), overlapping, and must give the same bits
  *     sweep_matmul time [TEXT]       the shapes of docs/performance.md whose name has TEXT: products that may overlap
  *     sweep_matmul chain [TEXT]      the same, as if each left operand were the result before
  */
-#include "backend/cuda/ops/gemm_engines.h"
+#include "sweep_numbers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 extern const amps_backend amps_backend_cuda;
 
-enum { ROOM = 240, ROUNDS = 7, AGAIN = 20 };
+enum { ROOM = 240, ROUNDS = 7 };
 
 static amps_cuda_device *device;
 static CUstream stream;
@@ -24,6 +25,7 @@ static void *scratch;
 static size_t scratch_bytes = (size_t)1 << 30;
 static int failures;
 static bool chain;
+static int repetitions = 20;
 
 static void must(CUresult result, const char *what)
 {
@@ -45,81 +47,6 @@ typedef struct shape_case {
     bool bias, reduced, dense; /* dense: rows without padding */
     bool left_settled, right_settled;
 } shape_case;
-
-static int64_t operand_bytes(amps_gemm_kind kind)
-{
-    return kind == AMPS_GEMM_F32_F32 ? 4 : kind == AMPS_GEMM_I8_I32 ? 1 : 2;
-}
-
-static int64_t result_bytes(amps_gemm_kind kind)
-{
-    return kind == AMPS_GEMM_F16_F16 || kind == AMPS_GEMM_BF16_BF16 ? 2 : 4;
-}
-
-static bool is_half(amps_gemm_kind kind)
-{
-    return kind == AMPS_GEMM_F16_F16 || kind == AMPS_GEMM_F16_F32;
-}
-
-static uint32_t seed = 7;
-
-static float random_normal(void)
-{
-    float sum = 0;
-    for (int i = 0; i < 4; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        sum += (float)(seed >> 8) / 16777216.0f - 0.5f;
-    }
-    return sum * 1.7320508f;
-}
-
-static uint16_t half_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    const int exponent = (int)(bits >> 23 & 255) - 127;
-    return exponent < -14
-               ? 0
-               : (uint16_t)((bits >> 16 & 0x8000u) | (uint32_t)(exponent + 15) << 10 | (bits >> 13 & 0x3ffu));
-}
-
-static void put(unsigned char *at, amps_gemm_kind kind, float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (kind == AMPS_GEMM_F32_F32) {
-        memcpy(at, &bits, 4);
-    } else if (kind == AMPS_GEMM_I8_I32) {
-        *at = (unsigned char)(signed char)(x * 40.0f);
-    } else {
-        const uint16_t two = is_half(kind) ? half_of(x) : (uint16_t)(bits >> 16);
-        memcpy(at, &two, 2);
-    }
-}
-
-static double value_of(const unsigned char *at, amps_gemm_kind kind)
-{
-    if (result_bytes(kind) == 4) {
-        float x;
-        int32_t n;
-        memcpy(&x, at, 4);
-        memcpy(&n, at, 4);
-        return kind == AMPS_GEMM_I8_I32 ? (double)n : (double)x;
-    }
-    uint16_t two;
-    memcpy(&two, at, 2);
-    if (is_half(kind)) {
-        const int exponent = two >> 10 & 31, digits = two & 1023;
-        const double size = exponent == 0    ? ldexp(digits, -24)
-                            : exponent == 31 ? (double)NAN
-                                             : ldexp(1024 + digits, exponent - 25);
-        return (two & 0x8000) != 0 ? -size : size;
-    }
-    const uint32_t bits = (uint32_t)two << 16;
-    float x;
-    memcpy(&x, &bits, 4);
-    return (double)x;
-}
 
 static CUdeviceptr random_operand(amps_gemm_kind kind, int64_t count)
 {
@@ -308,7 +235,7 @@ static void report(const shape_case *c, way *ways, size_t count, const amps_gemm
     const double flops = 2.0 * (double)c->rows * (double)c->columns * (double)c->interior * (double)c->batch;
     for (size_t i = 0; i < count && ways[i].good; i++) {
         const bool is_usual = memcmp(&ways[i].choice, usual, sizeof *usual) == 0;
-        if (i > 14 && ways[i].choice.engine == AMPS_ENGINE_WGMMA && !is_usual) {
+        if (i > 40 && ways[i].choice.engine == AMPS_ENGINE_WGMMA && !is_usual) {
             continue;
         }
         amps_choice_name(&ways[i].choice, name, sizeof name);
@@ -421,13 +348,13 @@ static double worst_of(const product *self)
 /* Many runs that overlap give the bits of the one that was fetched. */
 static bool repeats(const product *self, const way *w)
 {
-    unsigned char *const again = malloc(self->bytes);
+    unsigned char *const bytes = malloc(self->bytes);
     must(amps_cu.MemsetD8Async(self->memory[2], 0xff, self->bytes, stream), "cuMemsetD8Async");
-    const bool ran = run_once(&self->gemm, &w->choice, AGAIN);
-    must(amps_cu.MemcpyAsync((CUdeviceptr)(uintptr_t)again, self->memory[2], self->bytes, stream), "cuMemcpyAsync");
+    const bool ran = run_once(&self->gemm, &w->choice, repetitions);
+    must(amps_cu.MemcpyAsync((CUdeviceptr)(uintptr_t)bytes, self->memory[2], self->bytes, stream), "cuMemcpyAsync");
     must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
-    const bool same = ran && memcmp(again, self->got, self->bytes) == 0;
-    free(again);
+    const bool same = ran && memcmp(bytes, self->got, self->bytes) == 0;
+    free(bytes);
     return same;
 }
 
@@ -436,7 +363,7 @@ static void judge(const product *self, way *w)
     char name[128];
     w->good = fetch(self, &w->choice, self->got);
     w->worst = w->good ? worst_of(self) : (double)INFINITY;
-    if (w->good && self->c->all && self->c->beta == 0.0f && !repeats(self, w)) {
+    if (w->good && self->c->all && repetitions > 0 && self->c->beta == 0.0f && !repeats(self, w)) {
         w->worst = (double)INFINITY;
     }
     if (!(w->worst <= (self->c->reduced ? 4000.0 : 1.0))) { /* TF32 keeps 13 bits less */
@@ -609,6 +536,7 @@ int main(int count, char **words)
         return 1;
     }
     if (strcmp(words[1], "check") == 0) {
+        repetitions = count > 4 ? atoi(words[4]) : repetitions;
         check_all(count > 2 ? words[2] : "", count > 3 ? (size_t)atoi(words[3]) : SIZE_MAX);
     } else {
         chain = strcmp(words[1], "chain") == 0;

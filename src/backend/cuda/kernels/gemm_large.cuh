@@ -54,7 +54,9 @@ __device__ inline void large_load(const amps_wgmma_params &p, unsigned memory, u
         barrier_expect(full + 8 * stage, LARGE_STAGE_BYTES<BN>);
         load(first, stage, stage, p.settled);
     }
-    wait_previous();
+    if (p.settled != AMPS_SETTLED_BOTH) {
+        wait_previous();
+    }
     for (int stage = 0; stage < ahead; stage++) {
         load(first, stage, stage, AMPS_SETTLED_BOTH & ~p.settled);
     }
@@ -166,6 +168,7 @@ __device__ inline void large_multiply(const amps_wgmma_params &p, unsigned memor
     unsigned phase = 0;
     for (int item = blockIdx.x; item < p.items; item += gridDim.x) {
         typename sums_of<T>::type sum[BN / 2];
+        const large_place place(p, item, LARGE_ROWS, BN); /* its divisions go on beside the multiplication */
         int before = 0;
         for (int step = 0; step < p.steps; step++) {
             barrier_wait(full + 8 * stage, phase);
@@ -187,11 +190,10 @@ __device__ inline void large_multiply(const amps_wgmma_params &p, unsigned memor
         if (threadIdx.x % 128 == 0) {
             barrier_arrive(empty + 8 * before);
         }
-        const large_place at(p, item, LARGE_ROWS, BN);
         if (item == blockIdx.x) {
             wait_previous();
         }
-        large_store<T>(p, sum, slabs, at.row + group * 64, at.column, at.matrix);
+        large_store<T>(p, sum, slabs, place.row + group * 64, place.column, place.matrix);
     }
     slab_wait<0>();
 }

@@ -41,7 +41,9 @@ __device__ inline void tile_load(const amps_wgmma_params &p, unsigned memory, un
         barrier_expect(full + 8 * stage, BYTES);
         load(stage, begin + stage, p.settled);
     }
-    wait_previous();
+    if (p.settled != AMPS_SETTLED_BOTH) {
+        wait_previous();
+    }
     for (int stage = 0; stage < ahead; stage++) {
         load(stage, begin + stage, AMPS_SETTLED_BOTH & ~p.settled);
     }
@@ -169,12 +171,13 @@ __device__ inline void tile_finish_eight(const amps_gemm_params &p, int64_t matr
     }
 }
 
-/* Eight neighbours at once. */
+/* Eight neighbours at once, with whatever there is to apply. */
 template <typename T>
 __device__ inline void tile_store_eight(const amps_wgmma_params &p, const float *tile, int64_t matrix, int64_t at, int64_t j)
 {
     auto cluster = cooperative_groups::this_cluster();
     float x[8] = {};
+#pragma unroll 1
     for (int s = 0; s < p.splits; s++) {
         const float4 *from = reinterpret_cast<const float4 *>(p.splits == 1 ? tile : cluster.map_shared_rank(tile, s));
         const float4 a = from[0], b = from[1];
@@ -189,42 +192,128 @@ __device__ inline void tile_store_eight(const amps_wgmma_params &p, const float 
     }
 }
 
-/* The tile's elements, shared out over the threads of all blocks of the cluster. */
+/* Where a tile's elements go, and which of them this block stores: a share of every block of its cluster. */
+struct tile_target {
+    int row, column, matrix; /* of the result, of the tile's first element */
+    int height, shift;       /* rows; log2 of the columns */
+    int pitch;               /* of the sums in shared memory */
+    int first, step;
+};
+
+/* Eight neighbours at once, only alpha to apply. Several times eight are read before the first is stored. */
+template <typename T, int SPLITS>
+__device__ inline void tile_store_simple(const amps_wgmma_params &p, const float *tile, const tile_target &to)
+{
+    constexpr int AT_ONCE = SPLITS <= 2 ? 2 : 1;
+    const int count = to.height << to.shift >> 3, mask = (1 << to.shift) - 1;
+    const float *parts[SPLITS];
+    parts[0] = tile;
+    if constexpr (SPLITS > 1) {
+#pragma unroll
+        for (int s = 0; s < SPLITS; s++) {
+            parts[s] = cooperative_groups::this_cluster().map_shared_rank(tile, s);
+        }
+    }
+#pragma unroll 1
+    for (int v0 = to.first; v0 < count; v0 += AT_ONCE * to.step) {
+        float4 x[AT_ONCE][2];
+#pragma unroll
+        for (int n = 0; n < AT_ONCE; n++) {
+            const int v = min(v0 + n * to.step, count - 1) * 8, from = (v >> to.shift) * to.pitch + (v & mask);
+#pragma unroll
+            for (int s = 0; s < SPLITS; s++) {
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const float4 y = reinterpret_cast<const float4 *>(parts[s] + from)[half];
+                    float4 &all = x[n][half];
+                    all = s == 0 ? y : make_float4(all.x + y.x, all.y + y.y, all.z + y.z, all.w + y.w);
+                }
+            }
+            /* All is added, also what lies outside of the result: no read is under way when a block leaves. */
+            if constexpr (SPLITS > 1) {
+                asm volatile("" ::"f"(x[n][0].x), "f"(x[n][0].y), "f"(x[n][0].z), "f"(x[n][0].w), "f"(x[n][1].x),
+                             "f"(x[n][1].y), "f"(x[n][1].z), "f"(x[n][1].w));
+            }
+        }
+#pragma unroll
+        for (int n = 0; n < AT_ONCE; n++) {
+            const int v = (v0 + n * to.step) * 8, i = to.row + (v >> to.shift), j = to.column + (v & mask);
+            if (v < count * 8 && i < p.gemm.rows && j < p.gemm.columns) {
+                const int64_t at = to.matrix * p.gemm.result_matrix + i * p.gemm.result_row + j;
+                const float a = p.gemm.alpha, y[8] = {a * x[n][0].x, a * x[n][0].y, a * x[n][0].z, a * x[n][0].w,
+                                                      a * x[n][1].x, a * x[n][1].y, a * x[n][1].z, a * x[n][1].w};
+                if (p.gemm.wide) {
+                    repack<float, 4>((float *)p.gemm.result + at, y);
+                    repack<float, 4>((float *)p.gemm.result + at + 4, y + 4);
+                } else {
+                    repack<T, 8>((T *)p.gemm.result + at, y);
+                }
+            }
+        }
+    }
+}
+
+template <typename T>
+__device__ inline void tile_store_eights(const amps_wgmma_params &p, const float *tile, const tile_target &to)
+{
+#pragma unroll 1
+    for (int v = to.first * 8; v < to.height << to.shift; v += to.step * 8) {
+        const int row = v >> to.shift, i = to.row + row, from = v & ((1 << to.shift) - 1), j = to.column + from;
+        if (i < p.gemm.rows && j < p.gemm.columns) {
+            tile_store_eight<T>(p, tile + row * to.pitch + from, to.matrix,
+                                to.matrix * p.gemm.result_matrix + i * p.gemm.result_row + j, j);
+        }
+    }
+}
+
+/* The same element by element. */
+template <typename T>
+__device__ inline void tile_store_any(const amps_wgmma_params &p, const float *tile, const tile_target &to)
+{
+    using S = typename sums_of<T>::type;
+#pragma unroll 1
+    for (int v = to.first; v < to.height << to.shift; v += to.step) {
+        const int i = v >> to.shift, j = v & ((1 << to.shift) - 1);
+        if (to.row + i < p.gemm.rows && to.column + j < p.gemm.columns) {
+            const auto sum = tile_sum(tile + i * to.pitch + j, p.splits, S());
+            if constexpr (sizeof(T) == 1) {
+                gemm_end<T, int32_t>(p.gemm, to.matrix, to.row + i, to.column + j, sum);
+            } else if (p.gemm.wide) {
+                gemm_end<T, float>(p.gemm, to.matrix, to.row + i, to.column + j, sum);
+            } else {
+                gemm_end<T, T>(p.gemm, to.matrix, to.row + i, to.column + j, sum);
+            }
+        }
+    }
+}
+
 template <typename T, int GROUPS, int BN>
 __device__ inline void tile_store(const amps_wgmma_params &p, const float *tile, int row, int column, int matrix, int rank)
 {
-    using S = typename sums_of<T>::type;
     constexpr int ROWS = 64 * GROUPS;
-    const int height = p.turned ? BN : ROWS, width = p.turned ? ROWS : BN, pitch = p.turned ? ROWS + 4 : BN + 8;
-    const int i0 = p.turned ? column : row, j0 = p.turned ? row : column;
-    const int first = rank * blockDim.x + threadIdx.x, step = p.splits * blockDim.x;
-    const int shift = 31 - __clz(width);
+    const int width = p.turned ? ROWS : BN;
+    const tile_target to = {p.turned ? column : row,
+                            p.turned ? row : column,
+                            matrix,
+                            p.turned ? BN : ROWS,
+                            31 - __clz(width),
+                            p.turned ? ROWS + 4 : BN + 8,
+                            rank * (int)blockDim.x + (int)threadIdx.x,
+                            p.splits * (int)blockDim.x};
     if constexpr (sizeof(T) == 2) {
         if (p.simple) {
-            for (int v = first; v < height * width / 8; v += step) {
-                const int i = v >> (shift - 3), j = v * 8 & (width - 1);
-                if (i0 + i < p.gemm.rows && j0 + j < p.gemm.columns) {
-                    tile_store_eight<T>(p, tile + i * pitch + j, matrix,
-                                        matrix * p.gemm.result_matrix + (i0 + i) * p.gemm.result_row + j0 + j, j0 + j);
-                }
+            const bool plain = p.gemm.beta == 0.0f && p.gemm.bias == 0 && p.gemm.neuron.type == 0;
+            switch (plain ? p.splits : 0) {
+            case 0: tile_store_eights<T>(p, tile, to); break;
+            case 1: tile_store_simple<T, 1>(p, tile, to); break;
+            case 2: tile_store_simple<T, 2>(p, tile, to); break;
+            case 4: tile_store_simple<T, 4>(p, tile, to); break;
+            default: tile_store_simple<T, 8>(p, tile, to); break;
             }
             return;
         }
     }
-#pragma unroll 1
-    for (int v = first; v < height * width; v += step) {
-        const int i = v >> shift, j = v & (width - 1);
-        if (i0 + i < p.gemm.rows && j0 + j < p.gemm.columns) {
-            const auto sum = tile_sum(tile + i * pitch + j, p.splits, S());
-            if constexpr (sizeof(T) == 1) {
-                gemm_end<T, int32_t>(p.gemm, matrix, i0 + i, j0 + j, sum);
-            } else if (p.gemm.wide) {
-                gemm_end<T, float>(p.gemm, matrix, i0 + i, j0 + j, sum);
-            } else {
-                gemm_end<T, T>(p.gemm, matrix, i0 + i, j0 + j, sum);
-            }
-        }
-    }
+    tile_store_any<T>(p, tile, to);
 }
 
 template <typename T, bool AT, bool BT, int GROUPS, int BN>
@@ -236,10 +325,10 @@ __device__ __forceinline__ void gemm_tile(const amps_wgmma_params &p)
     const unsigned memory = (shared_address(dynamic) + 1023) & ~1023u;
     float *const tile = reinterpret_cast<float *>(dynamic + (memory - shared_address(dynamic)));
     const unsigned full = shared_address(barriers), empty = full + 8 * TILE_STAGES_MOST;
-    const int rank = blockIdx.x % p.splits, item = blockIdx.x / p.splits;
-    const int per_matrix = p.down * p.along, matrix = item / per_matrix, index = item - matrix * per_matrix;
-    const int row = index % p.down * 64 * GROUPS, column = index / p.down * BN;
-    const int begin = (int)((int64_t)p.steps * rank / p.splits), end = (int)((int64_t)p.steps * (rank + 1) / p.splits);
+    /* Nothing is divided: a division takes longer than a stage. The parts of the interior are a power of two. */
+    const int rank = cluster_rank(), shift = __ffs(p.splits) - 1;
+    const int row = cluster_number() * 64 * GROUPS, column = blockIdx.y * BN, matrix = blockIdx.z;
+    const int begin = p.steps * rank >> shift, end = p.steps * (rank + 1) >> shift;
     if (threadIdx.x == 0) {
         for (int i = 0; i < p.stages; i++) {
             barrier_init(full + 8 * i, 1);
@@ -273,7 +362,7 @@ __device__ __forceinline__ void gemm_tile(const amps_wgmma_params &p)
     wait_previous();
     tile_store<T, GROUPS, BN>(p, tile, row, column, matrix, rank);
     if (p.splits > 1) {
-        cluster_sync(); /* nobody leaves while others read its sums */
+        cluster_leave(); /* nobody leaves while others read its sums */
     }
 }
 

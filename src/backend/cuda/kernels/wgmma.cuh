@@ -28,6 +28,26 @@ __device__ inline void cluster_sync()
     asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
+/* For the last time: what was written need not be visible to the others, so nothing waits for the stores. */
+__device__ inline void cluster_leave()
+{
+    asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
+}
+
+/* This block's place in its cluster, and its cluster's along the grid's x; without clusters 0 and blockIdx.x. */
+__device__ inline int cluster_rank()
+{
+    unsigned rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return (int)rank;
+}
+__device__ inline int cluster_number()
+{
+    unsigned number;
+    asm("mov.u32 %0, %%clusterid.x;" : "=r"(number));
+    return (int)number;
+}
+
 /* ---- Copies ----------------------------------------------------------------------------------- */
 
 __device__ inline void copy_in(unsigned to, const void *map, int inner, int outer, int matrix, unsigned barrier)

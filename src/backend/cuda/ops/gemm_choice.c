@@ -56,7 +56,7 @@ static amps_gemm_engine engine_for_one(const amps_gemm *gemm, const offers *can)
 {
     const amps_gemm_params *const p = &gemm->params;
     const bool dense_interior = p->rows == 1 ? p->right_row == 1 : p->left_column == 1;
-    const bool wide = p->rows + p->columns > 8192;
+    const bool wide = p->rows + p->columns >= 4096 && p->interior >= 2048;
     if (can->skinny && (dense_interior || size_of(gemm) < cube(100))) {
         return AMPS_ENGINE_SKINNY;
     }
@@ -69,9 +69,8 @@ static amps_gemm_engine engine_for_one(const amps_gemm *gemm, const offers *can)
     return can->skinny ? AMPS_ENGINE_SKINNY : can->tensor ? AMPS_ENGINE_TENSOR : AMPS_ENGINE_ANY;
 }
 
-/* Multiplication by warpgroup against cuBLASLt's first algorithm, 16-bit types: ahead up to 512 cubed, from 2048 cubed on,
-   with up to 128 rows and more than 8192 columns, and with 65 to 128 rows and fewer columns; behind between. int8: ahead
-   up to 2048 cubed. */
+/* Multiplication by warpgroup against cuBLASLt's algorithms, 16-bit types: ahead up to 512 cubed, at 1024 cubed, from 2048
+   cubed on, and with up to 128 rows and 4096 columns or more; not measured between. int8: ahead up to 2048 cubed. */
 static bool groups_win(const amps_gemm *gemm)
 {
     const amps_gemm_params *const p = &gemm->params;
@@ -79,8 +78,9 @@ static bool groups_win(const amps_gemm *gemm)
     if (!is_16_bit(gemm->kind)) {
         return size_of(gemm) < cube(2048);
     }
-    return size_of(gemm) <= cube(640) || (few >= 2048 && p->interior >= 2048) ||
-           (few <= 128 && p->interior >= 2048 && (few > 64 || many > 8192));
+    const int64_t least = few < p->interior ? few : p->interior;
+    return size_of(gemm) <= cube(640) || least >= 2048 || (least >= 896 && size_of(gemm) <= cube(1100)) ||
+           (few <= 128 && p->interior >= 2048 && many >= 4096);
 }
 
 static amps_gemm_engine engine_for(const amps_gemm *gemm, const offers *can)

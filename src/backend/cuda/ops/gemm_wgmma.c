@@ -13,7 +13,7 @@ enum { NONE = AMPS_CUDA_FUNCTIONS };
 enum { TYPE_F16, TYPE_BF16, TYPE_I8, TYPES };
 /* As in the kernels: bytes of the interior in a stage, what is left for a block, what a warp stores at once. */
 enum { STAGE_DEPTH = 128, PIECE = 64, SPARE_BYTES = 2048, SLAB_BYTES = 2048 };
-enum { STAGES_LARGE = 8, STAGES_TILE = 16, MOST_SPLITS = 8 };
+enum { STAGES_LARGE = 8, STAGES_TILE = 16, MOST_SPLITS = 8, MOST_GRID = 65535 /* along y and z */ };
 enum { SHARED_BYTES = 228 << 10, MOST_BLOCKS = 3 }; /* of a multiprocessor; blocks of a tile that may share one */
 
 typedef struct variant {
@@ -227,13 +227,15 @@ bool amps_gemm_wgmma_can(const amps_cuda_device *device, const amps_gemm *gemm, 
 {
     problem of;
     if (!device->has_sm90a || choice->variant >= VARIANTS || choice->turned > 1 || choice->group == 0 ||
-        choice->splits == 0 || choice->splits > MOST_SPLITS || !state(gemm, choice->turned == 1, &of)) {
+        choice->splits == 0 || choice->splits > MOST_SPLITS || (choice->splits & (choice->splits - 1)) != 0 ||
+        !state(gemm, choice->turned == 1, &of)) {
         return false;
     }
     const variant *const v = &variants[choice->variant];
     const int64_t items = ceil_div(of.left.count, v->rows) * ceil_div(of.right.count, v->columns);
     return v->functions[of.type][of.left.rows_dense][of.right.rows_dense] != (amps_cuda_function)NONE &&
            (v->large ? is_simple(gemm) && choice->splits == 1 && choice->turned == 0 : choice->group <= MOST_BLOCKS) &&
+           (v->large || (ceil_div(of.right.count, v->columns) <= MOST_GRID && of.batch <= MOST_GRID)) &&
            steps_of(&of) >= choice->splits && stages_of(device, v, choice, steps_of(&of)) >= 1 &&
            items < INT32_MAX / 16 / of.batch;
 }
@@ -347,7 +349,9 @@ anymps_status amps_gemm_wgmma_emit(amps_cuda_emitter *out, const amps_gemm *gemm
         shape.grid_x = (size_t)lesser(to.items, out->device->multiprocessors);
         shape.shared_bytes = (unsigned)(stages + slabs_bytes(v) + 1024);
     } else {
-        shape.grid_x = (size_t)to.items * choice->splits;
+        shape.grid_x = (size_t)to.down * choice->splits;
+        shape.grid_y = (size_t)to.along;
+        shape.grid_z = (size_t)of.batch;
         shape.shared_bytes = (unsigned)((stages > sums ? stages : sums) + 1024);
     }
     return amps_cuda_launch(out, v->functions[of.type][of.left.rows_dense][of.right.rows_dense], &shape, &to);
@@ -388,9 +392,9 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
     const amps_gemm_params *const p = &gemm->params;
     const int64_t few = lesser(p->rows, p->columns), tiles = ceil_div(p->rows + p->columns - few, 64) * p->batch;
     const bool many = tiles > device->multiprocessors;
-    const uint8_t tile = few <= 16                 ? (many ? TILE_128_16 : TILE_64_16)
+    const uint8_t tile = few <= 16                 ? (many || few == 1 ? TILE_128_16 : TILE_64_16)
                          : few <= 32               ? TILE_64_32
-                         : few <= 64               ? (many ? TILE_128_64 : TILE_64_64)
+                         : few <= 64               ? TILE_128_64
                          : many && is_simple(gemm) ? LARGE_128_128
                                                    : TILE_64_128;
     if (tile == LARGE_128_128) {
@@ -398,23 +402,24 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
     }
     amps_gemm_choice choice = {
         .engine = AMPS_ENGINE_WGMMA, .variant = tile, .turned = p->rows < p->columns, .splits = 1};
-    while (choice.splits < MOST_SPLITS && tiles * choice.splits * 2 <= device->multiprocessors &&
+    const int64_t places = device->multiprocessors / (few > 64 ? 4 : 2);
+    while (choice.splits < MOST_SPLITS && tiles * choice.splits <= places &&
            p->interior >= (int64_t)choice.splits * 2 * LEAST_SPLIT) {
         choice.splits = (uint8_t)(choice.splits * 2);
     }
-    choice.group = many && tile != TILE_128_16 && tile != TILE_128_64 ? 2 : 1;
+    /* Where two fit a multiprocessor the next product's block is there before this one's has ended. */
+    choice.group = tile == TILE_64_16 || tile == TILE_64_32 ? 2 : 1;
     return choice;
 }
 
-/* The largest tile that still gives nine of ten multiprocessors one, else the smallest that can. */
+/* The largest tile that still gives nine of ten multiprocessors one, else the smallest that can. Of the kernels that stay
+   four of ten are enough: where one product leaves multiprocessors free, the next one is there already. */
 bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
 {
     static const uint8_t order[] = {LARGE_128_256, LARGE_128_128, TILE_128_128, TILE_128_64,
                                     TILE_64_64,    TILE_64_32,    TILE_64_16};
     const amps_gemm_params *const p = &gemm->params;
-    /* int8 is through with a tile in half the time: fewer and larger ones. */
-    const int64_t few = lesser(p->rows, p->columns), tenths = gemm->kind == AMPS_GEMM_I8_I32 ? 4 : 9;
-    const int64_t enough = device->multiprocessors * tenths / 10;
+    const int64_t few = lesser(p->rows, p->columns);
     bool found = false;
     if (few <= 128 && p->rows + p->columns >= 16 * few) {
         *choice = flat_choice(device, gemm);
@@ -428,10 +433,12 @@ bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm
             const amps_gemm_choice next = {AMPS_ENGINE_WGMMA, order[i], (uint8_t)turned, 1, v->large ? GROUP_USUAL : 1};
             const int64_t rows = turned != 0 ? p->columns : p->rows, columns = turned != 0 ? p->rows : p->columns;
             const int64_t tiles = ceil_div(rows, v->rows) * ceil_div(columns, v->columns) * p->batch;
+            /* int8 is through with a tile in half the time: fewer and larger ones. */
+            const int64_t tenths = v->large || gemm->kind == AMPS_GEMM_I8_I32 ? 4 : 9;
             if (amps_gemm_wgmma_can(device, gemm, &next)) {
                 *choice = next;
                 found = true;
-                if (tiles >= enough) {
+                if (tiles >= device->multiprocessors * tenths / 10) {
                     return true;
                 }
                 break;
