@@ -147,6 +147,7 @@ static anymps_status make_product(const model *m, size_t rows, size_t columns, s
     desc.left_dtype = m->dtype;
     desc.right_dtype = m->dtype;
     desc.result_dtype = result;
+    desc.algorithm = m->aside;
     return anymps_matmul_create(m->device, &desc, kernel);
 }
 
@@ -164,6 +165,7 @@ anymps_status model_prepare(model *m)
     TRY(anymps_device_get_properties(m->device, &p));
     m->own = p.unified_memory ? ANYMPS_STORAGE_SHARED : ANYMPS_STORAGE_PRIVATE;
     m->most_tokens = p.backend == ANYMPS_BACKEND_CPU ? MINILM_BATCH_TOKENS_CPU : MINILM_BATCH_TOKENS;
+    m->aside = p.backend == ANYMPS_BACKEND_METAL ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_AUTO;
     TRY(make_workspace(m));
     return make_kernels(m);
 }

@@ -48,6 +48,8 @@ typedef struct model {
     anymps_dtype dtype; /* of weights and activations */
     anymps_storage own; /* of what the host never sees: PRIVATE where the device's memory is not the host's */
     size_t most_tokens; /* of a batch */
+    anymps_algorithm
+        aside; /* of products of matrices side by side: MPS takes them one by one, our kernel all at once */
     weights weights;
     workspace room;
     kernels kernels;
