@@ -2,11 +2,11 @@
 /*
  * sweep_low.c: products of narrow types beside f32 of the same shape, oneDNN and MKL, in one process and in turns.
  *
- *     sweep_low [-t threads] [-m milliseconds] [-c] [-T] [MxNxK ...]
+ *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [MxNxK ...]
  *
  * Columns: ours in f32, bf16, f16 and i8→i32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
- * there is none. -c: our right operand is constant (ANYMPS_CONSTANT); the peers' are given anew each time. -T: it is transposed (weights). oneDNN's C
+ * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights). oneDNN's C
  * interface is declared here as far as it is used: its handles are pointers.
  */
 #include <anymps/anymps.h>
@@ -81,7 +81,7 @@ typedef struct bench {
     anymps_device *device;
     anymps_queue *queue;
     libraries peers;
-    bool constant, transposed;
+    bool constant, left_constant, transposed;
     double milliseconds;
     size_t inner;
     ours own[OURS];
@@ -185,6 +185,7 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     if (self->transposed) {
         sides[1] = anymps_matrix_desc_make(s->n, s->k, dtype);
     }
+    sides[0].flags = self->left_constant ? ANYMPS_CONSTANT : 0;
     sides[1].flags = self->constant ? ANYMPS_CONSTANT : 0;
     for (size_t i = 0; i < 3; i++) {
         stop_unless(anymps_matrix_create_on(self->device, &sides[i], &own->matrices[i]));
@@ -340,6 +341,8 @@ int main(int argc, char **argv)
             shapes[count++] = s;
         } else if (strcmp(argv[i], "-c") == 0) {
             self.constant = true;
+        } else if (strcmp(argv[i], "-l") == 0) {
+            self.left_constant = true;
         } else if (strcmp(argv[i], "-T") == 0) {
             self.transposed = true;
         } else if (strcmp(argv[i], "-t") == 0 && i + 1 < argc) {
@@ -347,7 +350,7 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-T] [MxNxK ...]\n");
+            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [MxNxK ...]\n");
             return 2;
         }
     }

@@ -96,7 +96,7 @@ typedef struct product {
     amps_gemm_args args;
     amps_gemm_epilogue epilogue;
     elements a, b, c, bias;
-    bool constant;                    /* B is marked so */
+    bool constant, left_constant;     /* B, A are marked so */
     size_t a_count, b_count, c_count; /* elements of one matrix */
 } product;
 
@@ -109,6 +109,7 @@ static product random_product(const amps_cpu_device *device, double most, const 
     const size_t pad = coin() ? 5 : 0;
     args->device = device;
     p.constant = coin();
+    p.left_constant = coin();
     args->m = any ? side(most) : shape[0];
     args->n = vector ? 1 : any ? side(most) : shape[1];
     args->k = any ? side(most) : shape[2];
@@ -189,15 +190,21 @@ static unsigned char *run(const product *p, const amps_cpu_device *device)
     return args.c;
 }
 
-/* The same with B marked constant where the product says so: without room for a copy, making one, and with it; the
-   bits are the same. */
+static size_t left_copies; /* that products have made */
+
+/* The same with B, A or both marked constant where the product says so: without room for a copy, making one, and with it;
+   the bits are the same. */
 static unsigned char *run_kept(product *p, const amps_cpu_device *device, const amps_cpu_device *without_room)
 {
     amps_constant slot = {0};
+    amps_constant left = {0};
     p->args.b_constant = p->constant ? &slot : NULL;
-    unsigned char *c = run(p, p->constant ? without_room : device);
+    p->args.a_constant = p->left_constant ? &left : NULL;
+    const bool any = p->constant || p->left_constant;
+    unsigned char *c = run(p, any ? without_room : device);
     assert_null(atomic_load(&slot.data));
-    for (size_t i = 0; i < 2 && p->constant; i++) {
+    assert_null(atomic_load(&left.data));
+    for (size_t i = 0; i < 2 && any; i++) {
         unsigned char *kept = run(p, device);
         assert_memory_equal(c, kept, p->c_count * p->args.batch * anymps_dtype_bytes(p->args.c_dtype));
         free(kept);
@@ -206,7 +213,13 @@ static unsigned char *run_kept(product *p, const amps_cpu_device *device, const 
     if (data != NULL) {
         slot.release(data);
     }
+    data = atomic_load(&left.data);
+    if (data != NULL) {
+        left.release(data);
+        left_copies++;
+    }
     p->args.b_constant = NULL;
+    p->args.a_constant = NULL;
     return c;
 }
 
@@ -317,6 +330,7 @@ static void test_small_caches(void **state)
         check_products(devices);
         close_devices(devices);
     }
+    assert_true(left_copies > 0 || amps_cpu_isa_best() == AMPS_CPU_ISA_BASELINE);
 }
 
 /* i8 to i32: exact modulo 2^32 with the largest products and with sums past what f32 holds. */

@@ -55,9 +55,10 @@ static void run_job(const amps_gemm_job *job, void *scratch)
         amps_gemm_reference(&job->args);
         return;
     }
-    if (job->keep_b) {
+    if (job->keep_a || job->keep_b) {
         kept = *job;
-        kept.kept_b = amps_gemm_packed_b(job);
+        kept.kept_a = job->keep_a ? amps_gemm_low_packed_a(job) : NULL;
+        kept.kept_b = job->keep_b ? amps_gemm_packed_b(job) : NULL;
         job = &kept;
     }
     gemm_run run = {job, (unsigned char *)scratch};

@@ -3,11 +3,11 @@
  * gemm_low.c: products of narrow types on the machine's dot product instructions: when they run so, the blocked
  * loops around their tiles, and what follows the sums.
  *
- * Called by gemm_plan.c (which way), gemm.c (tasks) and gemm_packed.c (the copy of a constant B); calls pack_low.c,
- * the microkernels of low_ukr.h and amps_gemm_finish. Loops, outermost first: columns in blocks of nc, whose B is
- * packed once for all of the interior; rows in blocks of mc; the interior in blocks of kc words; strips of B; panels
- * of A (in the microkernel). Tasks are cut at whole panels and strips, so that a tile holds the same elements for
- * every number of threads.
+ * Called by gemm_plan.c (which way), gemm.c (tasks, the copy of a constant A) and gemm_packed.c (that of B); calls
+ * pack_low.c, the microkernels of low_ukr.h and amps_gemm_finish. Loops, outermost first: columns in blocks of nc, whose
+ * B is packed once for all of the interior; rows in blocks of mc; the interior in blocks of kc words; strips of B;
+ * panels of A (in the microkernel). Tasks are cut at whole panels and strips, so that a tile holds the same elements
+ * for every number of threads.
  */
 #include "backend/cpu/gemm_low.h"
 
@@ -138,6 +138,11 @@ static bool keeps_b(const amps_gemm_args *args)
     return args->b_constant != NULL && (args->batch == 1 || args->b_batch_bytes == 0);
 }
 
+static bool keeps_a(const amps_gemm_args *args)
+{
+    return args->a_constant != NULL && (args->batch == 1 || args->a_batch_bytes == 0);
+}
+
 /* Few rows read B once: there the packing that dot products need costs more than they gain. */
 static const amps_low_ukr *choose_for(const amps_gemm_job *job)
 {
@@ -187,6 +192,7 @@ void amps_gemm_low_block(amps_gemm_job *job)
     job->pack_a = job->pack_b = true;
     job->keep_b = keeps_b(args);
     job->low_in_place = reads_in_place(job);
+    job->keep_a = keeps_a(args) && !job->low_in_place;
     const bool once = args->m <= low->rows && !job->low_in_place;
     const size_t most_words = once ? LOW_WORDS_BLOCK : low->step != 0 ? TILE_WORDS : WORDS_BLOCK;
     job->kc = amps_low_filled(low, divide_up(words, divide_up(words, most_words)));
@@ -196,6 +202,7 @@ void amps_gemm_low_block(amps_gemm_job *job)
         job->low_result = AMPS_LOW_SUMS;
     }
     job->kept_columns = divide_up(args->n, width) * width;
+    job->kept_rows = divide_up(args->m, job->panel_rows) * job->panel_rows;
     const size_t stored = amps_low_stored(low, job->kc);
     const size_t share = low->step != 0 ? TILE_L2_SHARE : 2;
     const size_t panels = job->low_direct ? amps_max(1, l2_words / share / stored / job->panel_rows) : PANELS;
@@ -290,6 +297,50 @@ const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
     return amps_packed_get(args->device->packed, args->b_constant, &key, bytes, fill, job);
 }
 
+/* ---- a constant A: place_b says where its panels lie, too, rows instead of columns ---------------- */
+
+static void fill_a_task(void *context, size_t task, size_t thread)
+{
+    (void)thread;
+    const filling *f = context;
+    const amps_gemm_job *job = f->job;
+    const amps_gemm_args *args = &job->args;
+    const amps_low_layout layout = {job->low, job->ukr, job->panel_rows, args->k, true};
+    const amps_pack_source a = {args->a, job->a_row, job->a_column, args->a_dtype};
+    const size_t words = divide_up(args->k, job->low->group);
+    const size_t w = task / f->groups * job->kc, group = layout.width * PANELS, i = task % f->groups * group;
+    amps_low_pack(&layout, &a, i, amps_min(group, args->m - i), w, amps_min(job->kc, words - w),
+                  f->to + place_b(job, job->kept_rows, i, w));
+}
+
+static void fill_a(const void *context, void *to)
+{
+    const amps_gemm_job *job = context;
+    filling f = {job, to, divide_up(job->args.m, job->panel_rows * PANELS)};
+    const size_t blocks = divide_up(divide_up(job->args.k, job->low->group), job->kc);
+    amps_pool_run(job->args.device->pool, f.groups * blocks, fill_a_task, &f);
+}
+
+const uint32_t *amps_gemm_low_packed_a(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const amps_packed_key key = {.base = args->a,
+                                 .across = job->a_row,
+                                 .along = job->a_column,
+                                 .count = args->m,
+                                 .interior = args->k,
+                                 .width = job->panel_rows,
+                                 .block = job->kc,
+                                 .dtype = args->a_dtype,
+                                 .layout = AMPS_GEMM_LAYOUT_LEFT + (int)(job->low->step * 8 + job->low->group)};
+    size_t bytes;
+    if (!packed_words(job, job->kept_rows, &bytes) || !amps_add(bytes, AMPS_LOW_SLACK, &bytes) ||
+        !amps_mul(bytes, sizeof(uint32_t), &bytes)) {
+        return NULL;
+    }
+    return amps_packed_get(args->device->packed, args->a_constant, &key, bytes, fill_a, job);
+}
+
 /* ---- after the sums --------------------------------------------------------------------------- */
 
 /* To nearest even, clamped; NaN gives 0. Adding 1.5 * 2^52 leaves no bits for a fraction. */
@@ -333,6 +384,7 @@ static void finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_
 typedef struct low_block {
     const amps_gemm_job *job;
     size_t b, i, j, m, n;
+    const uint32_t *a; /* rows [i, i + m) of A for the words at hand: of a_pack, or kept */
     uint32_t *a_pack, *b_pack, *sums;
 } low_block;
 
@@ -344,7 +396,7 @@ static void run_strips(const low_block *block, size_t w, size_t words)
     const size_t width = job->low->lanes * job->low->wide;
     const bool straight = job->low_direct;
     const size_t size = job->low_result == AMPS_LOW_SUMS ? sizeof(uint32_t) : sizeof(uint16_t);
-    amps_low_strip s = {.a = block->a_pack, .rows = block->m, .words = words, .panel_rows = job->panel_rows};
+    amps_low_strip s = {.a = block->a, .rows = block->m, .words = words, .panel_rows = job->panel_rows};
     s.result = job->low_result;
     s.alpha = straight ? job->alpha : 1.0f;
     s.beta = w > 0 ? 1.0f : straight ? job->beta : 0.0f;
@@ -404,11 +456,12 @@ static void run_rows(low_block *block, size_t first, size_t last)
             if (once) {
                 pack_columns(block, w, w + here);
             }
+            block->a = job->kept_a != NULL ? job->kept_a + place_b(job, job->kept_rows, block->i, w) : block->a_pack;
             if (job->low_in_place) {
                 job->low->lines(args->a + block->b * args->a_batch_bytes + block->i * args->a_row_bytes +
                                     w * job->low->element,
                                 args->a_row_bytes, block->m, block->a_pack, job->kc, here);
-            } else {
+            } else if (job->kept_a == NULL) {
                 amps_low_pack(&layout, &a, block->i, block->m, w, here, block->a_pack);
             }
             run_strips(block, w, here);

@@ -5,8 +5,8 @@
 
 #include "backend/cpu/gemm_job.h"
 
-/* Layouts of packed copies (amps_packed_key.layout). */
-enum { AMPS_GEMM_LAYOUT_F32 = 0, AMPS_GEMM_LAYOUT_LOW = 1, AMPS_GEMM_LAYOUT_TILES = 2 };
+/* Layouts of packed copies (amps_packed_key.layout); that of a left operand is LEFT plus what tells its kernel. */
+enum { AMPS_GEMM_LAYOUT_F32 = 0, AMPS_GEMM_LAYOUT_LOW = 1, AMPS_GEMM_LAYOUT_TILES = 2, AMPS_GEMM_LAYOUT_LEFT = 16 };
 
 /* The microkernel for operands of these types, or NULL. */
 const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype);
@@ -17,6 +17,10 @@ bool amps_gemm_low_takes(const amps_gemm_job *job);
 /* Block sizes, before tasks are cut; then the scratch of one thread, false if it exceeds size_t. */
 void amps_gemm_low_block(amps_gemm_job *job);
 bool amps_gemm_low_scratch(amps_gemm_job *job);
+
+/* The kept copy of a constant A: interior blocks of kc words one after the other, in each the panels of all rows. NULL: pack
+   for this call. */
+const uint32_t *amps_gemm_low_packed_a(const amps_gemm_job *job);
 
 /* As amps_gemm_packed_b. */
 const void *amps_gemm_low_packed_b(const amps_gemm_job *job);

@@ -2,8 +2,8 @@
 /*
  * packed.h: packed copies of constant operands (ANYMPS_CONSTANT), kept with the matrix they come from.
  *
- * Called by gemm_packed.c, which knows the layouts; a device owns one store, which bounds the bytes of all copies of
- * its matrices. A copy lives until its matrix goes. One that finds no memory, or no room below the bound, is not
+ * Called by gemm_packed.c and gemm_low.c, which know the layouts; a device owns one store, which bounds the bytes of
+ * all copies of its matrices. A copy lives until its matrix goes. One that finds no memory, or no room below the bound, is not
  * made: the caller then packs for the call alone, with the same bits. Knows no layout.
  */
 #ifndef AMPS_PACKED_H
