@@ -13,7 +13,8 @@ set(cpu_avx512_flags ${cpu_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512v
 set(cpu_avx512bf16_flags ${cpu_avx512_flags} -mavx512bf16)
 set(cpu_avx512vnni_flags ${cpu_avx512_flags} -mavx512vnni)
 set(cpu_amx_flags ${cpu_avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
-set(cpu_neon_flags "") # part of arm64's base
+# Advanced SIMD is part of arm64's base. GCC moves a step's loads to its start before it gives out registers, then spills.
+set(cpu_neon_flags $<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>)
 foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compilers' name of the extension
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 suffix)
@@ -21,7 +22,7 @@ foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compi
   if(APPLE AND CMAKE_C_COMPILER_ID MATCHES "Clang") # Zig's compiler takes no -march
     set(cpu_neon${suffix}_flags -Xclang -target-feature -Xclang +${extension})
   else()
-    set(cpu_neon${suffix}_flags -march=armv8.2-a+${extension})
+    set(cpu_neon${suffix}_flags ${cpu_neon_flags} -march=armv8.2-a+${extension})
   endif()
 endforeach()
 set(cpu_baseline_flags "")

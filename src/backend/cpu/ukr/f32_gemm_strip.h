@@ -186,6 +186,33 @@ AMPS_INLINE void tile_fetch_c(const float *c, size_t c_row, int mr, int nv)
     }
 }
 
+#if VEC_STEPS_APART
+/* The steps of a tile whose last vector is whole, for instruction sets where all that a step does beside its
+   multiplications costs as much as they: what is to be fetched is asked for before every LINE steps. */
+AMPS_INLINE void tile_whole_steps(const amps_gemm_strip *s, const tile_at *at, tile_sums *sums, tile_a *a, int mr,
+                                  int nv)
+{
+    const size_t a_row = s->a_row, a_column = s->a_column, b_row = s->b_row, lines = at->next_lines;
+    const size_t soon_row = a_row == 1 ? LINE : a_row;
+    const float *b = at->b, *next = at->next;
+    for (size_t k = 0; k < s->interior; k += LINE) {
+        const float *soon = at->a + (k + A_AHEAD) * a_column;
+        const size_t steps = s->interior - k < LINE ? s->interior - k : LINE;
+        for (int i = 0; i < mr; i++, soon += soon_row) {
+            vec_prefetch(soon);
+        }
+        for (size_t u = 0; u < steps && lines > 0; u++, next += s->next_row) {
+            for (size_t l = 0; l < lines; l++) {
+                vec_prefetch_far(next + l * LINE);
+            }
+        }
+        for (size_t u = 0; u < steps; u++, b += b_row) {
+            tile_step(sums, a, a_row, a_column, b, VEC, mr, nv, false);
+        }
+    }
+}
+#endif
+
 /* One tile. */
 AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, int nv, bool with_half)
 {
@@ -199,6 +226,13 @@ AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, i
     if (s->fetch_c) {
         tile_fetch_c(c + (s->interior >= FETCH_INTERIOR ? 0 : (size_t)nv * VEC), c_row, mr, nv);
     }
+#if VEC_STEPS_APART
+    if (last == VEC) {
+        tile_whole_steps(s, at, &sums, &a, mr, nv);
+        tile_store(s, &sums, at, mr, nv, false);
+        return;
+    }
+#endif
     for (size_t k = 0; k < s->interior; k += LINE) {
         const float *soon = at->a + (k + A_AHEAD) * a_column;
         const size_t steps = s->interior - k < LINE ? s->interior - k : LINE;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define VEC_REGISTERS_32 0
+#define VEC_STEPS_APART  0
 
 typedef __m256 vec;
 typedef __m256i vec_lanes;

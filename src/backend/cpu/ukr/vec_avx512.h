@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define VEC_REGISTERS_32 1
+#define VEC_STEPS_APART  0
 
 typedef __m512 vec;
 typedef __mmask16 vec_lanes;

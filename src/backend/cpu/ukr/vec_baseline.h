@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define VEC_REGISTERS_32 0
+#define VEC_STEPS_APART  0
 
 typedef float vec __attribute__((vector_size(16)));
 typedef size_t vec_lanes; /* how many */

@@ -9,6 +9,7 @@
 #include "part_neon.h"
 
 #define VEC_REGISTERS_32 1
+#define VEC_STEPS_APART  1
 
 typedef float32x4_t vec;
 typedef size_t vec_lanes; /* how many */
