@@ -4,12 +4,14 @@
  * its grid, its tensor maps and scratch, for shapes of every size class, type and layout, with and without the
  * vendor's library; then with each call of either failing in turn. Values are not computed there; tools/gpu-run has them.
  */
+#include "backend/cuda/kernels/params.h"
 #include "expect.h"
 #include "fake_cublaslt.h"
 #include "fake_cuda.h"
 
 #include <anymps/anymps.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 8 };
 
@@ -130,6 +132,69 @@ static void check_products(operands *self)
             }
         }
     }
+}
+
+/* ---- What a kernel may read before its predecessor has ended ------------------------------------ */
+
+static int settled_of[4]; /* AMPS_SETTLED_… of the products launched since, as the caller's left and right */
+static size_t settled_count;
+
+static void note_settled(const char *name, const void *params)
+{
+    int settled = -1;
+    bool turned = false;
+    if (strncmp(name, "mma_", 4) == 0) {
+        settled = ((const amps_gemm_params *)params)->settled;
+    } else if (strncmp(name, "tile_", 5) == 0 || strncmp(name, "large_", 6) == 0) {
+        settled = ((const amps_wgmma_params *)params)->settled;
+        turned = ((const amps_wgmma_params *)params)->turned != 0;
+    }
+    if (settled >= 0 && settled_count < 4) {
+        const int swapped = (settled & AMPS_SETTLED_LEFT) * 2 + (settled & AMPS_SETTLED_RIGHT) / 2;
+        settled_of[settled_count++] = turned ? swapped : settled;
+    }
+}
+
+/* Products of which each reads what those before have written, or has not: a b, c b, b c, c d, into c, d, e, e. */
+static void check_settled(operands *self, anymps_dtype dtype, size_t side, size_t offset)
+{
+    static const int wanted[4] = {AMPS_SETTLED_BOTH, AMPS_SETTLED_RIGHT, AMPS_SETTLED_LEFT, 0};
+    anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
+    anymps_kernel *kernel = NULL;
+    anymps_queue *queue = NULL;
+    anymps_command_buffer *commands = NULL;
+    anymps_matrix *m[5];
+    for (int i = 0; i < 5; i++) {
+        m[i] = matrix(self, 1, side, side, dtype, i < 2 ? offset : 0, 0);
+    }
+    desc.left_dtype = desc.right_dtype = desc.result_dtype = dtype;
+    desc.rows = desc.columns = desc.interior = side;
+    desc.algorithm = ANYMPS_ALGORITHM_OWN;
+    EXPECT_OK(self->status);
+    EXPECT_OK(anymps_matmul_create(self->device, &desc, &kernel));
+    EXPECT_OK(anymps_queue_create(self->device, &queue));
+    EXPECT_OK(anymps_command_buffer_create(queue, &commands));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[0], m[1], m[2], NULL));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[1], m[3], NULL));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[1], m[2], m[4], NULL));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[3], m[4], NULL));
+    settled_count = 0;
+    fake_cuda_watch(note_settled);
+    EXPECT_OK(anymps_command_buffer_commit(commands));
+    EXPECT_OK(anymps_command_buffer_wait(commands));
+    fake_cuda_watch(NULL);
+    EXPECT(settled_count == 4);
+    for (size_t i = 0; i < settled_count; i++) {
+        /* An operand that lies unaligned is copied first: its copy has just been written. */
+        (void)expect_true(settled_of[i] == (offset != 0 && i == 0 ? 0
+                                            : offset != 0         ? settled_of[i] & wanted[i]
+                                                                  : wanted[i]),
+                          __FILE__, __LINE__, "side %zu: product %zu may read %d early", side, i, settled_of[i]);
+    }
+    anymps_command_buffer_release(commands);
+    anymps_queue_release(queue);
+    anymps_kernel_release(kernel);
+    drop(self);
 }
 
 static anymps_status times_vector(operands *self, product_types t, size_t rows, size_t columns, bool transpose)
@@ -344,6 +409,10 @@ int main(void)
     EXPECT_OK(anymps_device_open(&desc, &self.device));
     if (self.device != NULL) {
         check_products(&self);
+        check_settled(&self, ANYMPS_DTYPE_F16, 64, 0);
+        check_settled(&self, ANYMPS_DTYPE_BF16, 256, 0);
+        check_settled(&self, ANYMPS_DTYPE_BF16, 256, 2);
+        check_settled(&self, ANYMPS_DTYPE_F16, 2048, 0);
         check_vectors(&self);
         check_layers(&self);
         check_adapters(&self);

@@ -38,5 +38,7 @@ typedef struct fake_cuda_launches {
     unsigned grid, block, cluster;
 } fake_cuda_launches;
 fake_cuda_launches fake_cuda_launched(bool reset);
+/* Called with each kernel launched from now on, its name and the address of its one parameter; NULL: nobody. */
+void fake_cuda_watch(void (*watcher)(const char *name, const void *params));
 
 #endif /* FAKE_CUDA_H */
