@@ -391,6 +391,7 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     if (job->way == AMPS_GEMM_STRIP) {
         block(job);
     } else if (job->way == AMPS_GEMM_ROW) {
+        assert(job->args.m != 0);
         job->nc = ROW_SUMS / job->args.m / 64 * 64;
     } else if (job->way == AMPS_GEMM_LOW) {
         amps_gemm_low_block(job);
