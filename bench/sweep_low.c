@@ -2,11 +2,12 @@
 /*
  * sweep_low.c: products of narrow types beside f32 of the same shape, oneDNN and MKL, in one process and in turns.
  *
- *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [MxNxK ...]
+ *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [MxNxK ...]
  *
  * Columns: ours in f32, bf16, f16 and i8→i32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
- * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights). oneDNN's C
+ * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights).
+ * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. oneDNN's C
  * interface is declared here as far as it is used: its handles are pointers.
  */
 #include <anymps/anymps.h>
@@ -81,7 +82,7 @@ typedef struct bench {
     anymps_device *device;
     anymps_queue *queue;
     libraries peers;
-    bool constant, left_constant, transposed;
+    bool constant, left_constant, transposed, reduced;
     double milliseconds;
     size_t inner;
     ours own[OURS];
@@ -206,6 +207,7 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     desc.columns = s->n;
     desc.interior = s->k;
     desc.transpose_right = self->transposed;
+    desc.options = self->reduced ? ANYMPS_ALLOW_REDUCED_PRECISION : 0;
     desc.left_dtype = desc.right_dtype = dtype;
     desc.result_dtype = result;
     stop_unless(anymps_matmul_create(self->device, &desc, &own->kernel));
@@ -321,8 +323,13 @@ static void set_threads(int threads)
     (void)setenv("OMP_WAIT_POLICY", "passive", 1);
     if (threads == 1) { /* oneDNN's threads heed only this */
         cpu_set_t one;
+        size_t first = 0;
+        (void)sched_getaffinity(0, sizeof one, &one);
+        while (first + 1 < CPU_SETSIZE && !CPU_ISSET(first, &one)) {
+            first++;
+        }
         CPU_ZERO(&one);
-        CPU_SET(0, &one);
+        CPU_SET(first, &one);
         (void)sched_setaffinity(0, sizeof one, &one);
     }
 }
@@ -345,12 +352,14 @@ int main(int argc, char **argv)
             self.left_constant = true;
         } else if (strcmp(argv[i], "-T") == 0) {
             self.transposed = true;
+        } else if (strcmp(argv[i], "-r") == 0) {
+            self.reduced = true;
         } else if (strcmp(argv[i], "-t") == 0 && i + 1 < argc) {
             threads = atoi(argv[++i]);
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [MxNxK ...]\n");
+            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [MxNxK ...]\n");
             return 2;
         }
     }

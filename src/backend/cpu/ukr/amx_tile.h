@@ -2,8 +2,9 @@
 /*
  * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
  * that a step takes) and AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the
- * tiles multiply this panel and strip?), `careful` (the block without them), `add_step` (a step's products) and AMX_ADDS
- * (may the tiles start from what C holds?), then includes this file, which gives `strip`, `pack_rows`.
+ * tiles multiply this panel and strip?), `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 3
+ * where a step has three parts, of which AMX_FIRST_LEFT is where the first lies) and AMX_ADDS (may the tiles start from
+ * what C holds?), then includes this file, which gives `strip` and `pack_rows`.
  *
  * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
  *
@@ -47,8 +48,6 @@ static inline void memory_barrier(void)
     __asm__ volatile("" ::: "memory");
 }
 
-static void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right);
-
 static inline size_t amx_steps(const amps_low_strip *s)
 {
     return (s->words + AMX_STEP - 1) / AMX_STEP;
@@ -66,6 +65,86 @@ static void store_rows(const amps_low_strip *s, const uint32_t *from, unsigned c
         if (s->columns > 16) {
             low_store(s, c + past, second, s->columns - 16);
         }
+    }
+}
+
+/* Left operands of 32 rows, right ones of 32 columns. */
+AMPS_INLINE void load_upper(const uint32_t *a)
+{
+    _tile_loadd(4, a, AMX_A_BYTES);
+}
+
+AMPS_INLINE void load_lower(const uint32_t *a, bool low)
+{
+    if (low) {
+        _tile_loadd(5, a + AMX_TILE_WORDS, AMX_A_BYTES);
+    }
+}
+
+AMPS_INLINE void load_first(const uint32_t *b)
+{
+    _tile_loadd(6, b, AMX_B_BYTES);
+}
+
+AMPS_INLINE void load_second(const uint32_t *b, bool right)
+{
+    if (right) {
+        _tile_loadd(7, b + 16, AMX_B_BYTES);
+    }
+}
+
+AMPS_INLINE void dot(bool upper, bool first, bool low, bool right)
+{
+    if (upper && first) {
+        AMX_DOT(0, 4, 6);
+    } else if (upper && right) {
+        AMX_DOT(1, 4, 7);
+    } else if (first && low) {
+        AMX_DOT(2, 5, 6);
+    } else if (low && right && !upper && !first) {
+        AMX_DOT(3, 5, 7);
+    }
+}
+
+/* Four products; then other left operands, each loaded as soon as its predecessor has been used, so that it is there
+   when its turn comes. */
+AMPS_INLINE void dots_then_left(const uint32_t *a, bool low, bool right)
+{
+    dot(true, true, low, right);
+    dot(true, false, low, right);
+    load_upper(a);
+    dot(false, true, low, right);
+    dot(false, false, low, right);
+    load_lower(a, low);
+}
+
+/* The same with other right operands. */
+AMPS_INLINE void dots_then_right(const uint32_t *b, bool low, bool right)
+{
+    dot(true, true, low, right);
+    dot(false, true, low, right);
+    load_first(b);
+    dot(true, false, low, right);
+    dot(false, false, low, right);
+    load_second(b, right);
+}
+
+/* The same with both, if there are more. */
+AMPS_INLINE void dots_then_both(const uint32_t *a, const uint32_t *b, bool more, bool low, bool right)
+{
+    dot(true, true, low, right);
+    dot(true, false, low, right);
+    if (more) {
+        load_upper(a);
+    }
+    dot(false, true, low, right);
+    if (more) {
+        load_first(b);
+    }
+    dot(false, false, low, right);
+    if (more) {
+        load_lower(a, low);
+        load_second(b, right);
     }
 }
 
@@ -106,6 +185,22 @@ AMPS_INLINE void store_sums(unsigned char *c, size_t row_bytes, bool low, bool r
     }
 }
 
+/* The products of the step at a and b, whose first operands are loaded; then, if there are more, those of the next. */
+AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool more, bool low, bool right)
+{
+    const size_t next = AMX_WIDTH * AMX_STORED;
+#if AMX_PARTS == 3
+    /* l*h, m*h, m*m, h*m, h*l, h*h: small terms first, as far as that costs no load. */
+    const size_t part = AMX_WIDTH * 16;
+    dots_then_left(a + part, low, right);
+    dots_then_right(b + part, low, right);
+    dots_then_left(a, low, right);
+    dots_then_right(b + 2 * part, low, right);
+    dots_then_right(b, low, right);
+#endif
+    dots_then_both(a + next + AMX_FIRST_LEFT, b + next, more, low, right);
+}
+
 /* One panel; a and s->b point to the heads. `low`: more than 16 rows, `right`: more than 16 columns. */
 AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows, bool low, bool right)
 {
@@ -119,9 +214,14 @@ AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char
     } else {
         clear_sums();
     }
-    for (size_t t = amx_steps(s); t > 0; t--, a += AMX_WIDTH * AMX_STORED, b += AMX_WIDTH * AMX_STORED) {
-        add_step(a, b, low, right);
+    load_upper(a + AMX_FIRST_LEFT);
+    load_first(b);
+    load_lower(a + AMX_FIRST_LEFT, low);
+    load_second(b, right);
+    for (size_t t = amx_steps(s); t > 1; t--, a += AMX_WIDTH * AMX_STORED, b += AMX_WIDTH * AMX_STORED) {
+        add_step(a, b, true, low, right);
     }
+    add_step(a, b, false, low, right);
     if (straight) {
         store_sums(c, s->c_row_bytes, low, right);
         memory_barrier();

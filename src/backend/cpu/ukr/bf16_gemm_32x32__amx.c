@@ -13,10 +13,13 @@
 #include "low_store_avx512.h"
 
 typedef __m512 sums;
-#define AMX_STEP   16
-#define AMX_STORED 16
-#define AMX_DEPTH  32
-#define AMX_ADDS   false
+#define AMX_STEP                   16
+#define AMX_STORED                 16
+#define AMX_DEPTH                  32
+#define AMX_ADDS                   false
+#define AMX_PARTS                  1
+#define AMX_FIRST_LEFT             0
+#define AMX_DOT(sums, left, right) _tile_dpbf16ps(sums, left, right)
 
 static inline bool exact(const uint32_t *a, const uint32_t *b)
 {
@@ -26,24 +29,6 @@ static inline bool exact(const uint32_t *a, const uint32_t *b)
 static void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows);
 
 #include "amx_tile.h"
-
-AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right)
-{
-    _tile_loadd(6, b, AMX_B_BYTES);
-    _tile_loadd(4, a, AMX_A_BYTES);
-    _tile_dpbf16ps(0, 4, 6);
-    if (low) {
-        _tile_loadd(5, a + AMX_TILE_WORDS, AMX_A_BYTES);
-        _tile_dpbf16ps(2, 5, 6);
-    }
-    if (right) {
-        _tile_loadd(7, b + 16, AMX_B_BYTES);
-        _tile_dpbf16ps(1, 4, 7);
-    }
-    if (low && right) {
-        _tile_dpbf16ps(3, 5, 7);
-    }
-}
 
 /* Step t of a panel: 32 rows of 32 elements. */
 static void unpack_left(const uint32_t *panel_words, size_t steps, size_t t, float *to)

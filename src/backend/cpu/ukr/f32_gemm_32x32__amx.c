@@ -18,10 +18,13 @@
 #include "low_store_avx512.h"
 
 typedef __m512 sums;
-#define AMX_STEP   32
-#define AMX_STORED 48
-#define AMX_DEPTH  32
-#define AMX_ADDS   false
+#define AMX_STEP                   32
+#define AMX_STORED                 48
+#define AMX_DEPTH                  32
+#define AMX_ADDS                   false
+#define AMX_PARTS                  3
+#define AMX_FIRST_LEFT             1024 /* words: l is the last part */
+#define AMX_DOT(sums, left, right) _tile_dpbf16ps(sums, left, right)
 
 enum { HEAD_LEAST, HEAD_GREATEST, HEAD_PARTS };
 enum { PART = 512, RAW = 1024, RAW_SPARE = 512 }; /* words of a step */
@@ -42,57 +45,6 @@ static inline bool exact(const uint32_t *a, const uint32_t *b)
 static void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows);
 
 #include "amx_tile.h"
-
-/* One part of A by one of B: of tiles 4, 5 by 6, 7. */
-AMPS_INLINE void add_parts(bool low, bool right)
-{
-    _tile_dpbf16ps(0, 4, 6);
-    if (low) {
-        _tile_dpbf16ps(2, 5, 6);
-    }
-    if (right) {
-        _tile_dpbf16ps(1, 4, 7);
-    }
-    if (low && right) {
-        _tile_dpbf16ps(3, 5, 7);
-    }
-}
-
-AMPS_INLINE void load_left(const uint32_t *a, bool low)
-{
-    _tile_loadd(4, a, AMX_A_BYTES);
-    if (low) {
-        _tile_loadd(5, a + AMX_TILE_WORDS, AMX_A_BYTES);
-    }
-}
-
-AMPS_INLINE void load_right(const uint32_t *b, bool right)
-{
-    _tile_loadd(6, b, AMX_B_BYTES);
-    if (right) {
-        _tile_loadd(7, b + 16, AMX_B_BYTES);
-    }
-}
-
-/* l*h, m*h, m*m, h*m, h*l, h*h: small terms first, as far as that costs no load. */
-AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right)
-{
-    const uint32_t *const a_middle = a + PART, *const a_low = a + 2 * PART;
-    const uint32_t *const b_middle = b + PART, *const b_low = b + 2 * PART;
-    load_right(b, right);
-    load_left(a_low, low);
-    add_parts(low, right);
-    load_left(a_middle, low);
-    add_parts(low, right);
-    load_right(b_middle, right);
-    add_parts(low, right);
-    load_left(a, low);
-    add_parts(low, right);
-    load_right(b_low, right);
-    add_parts(low, right);
-    load_right(b, right);
-    add_parts(low, right);
-}
 
 /* The nearest bf16, ties away from zero; as f32, whose lower half is 0. */
 static inline __m512i nearest(__m512 x)

@@ -8,9 +8,12 @@
 #include "low_i8_avx512.h"
 
 typedef __m512i sums;
-#define AMX_STEP   16
-#define AMX_STORED 16
-#define AMX_ADDS   true
+#define AMX_STEP                   16
+#define AMX_STORED                 16
+#define AMX_ADDS                   true
+#define AMX_PARTS                  1
+#define AMX_FIRST_LEFT             0
+#define AMX_DOT(sums, left, right) _tile_dpbssd(sums, left, right)
 
 static inline bool exact(const uint32_t *a, const uint32_t *b)
 {
@@ -28,24 +31,6 @@ static inline void careful(const amps_low_strip *s, const uint32_t *a, unsigned 
 }
 
 #include "amx_tile.h"
-
-AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool low, bool right)
-{
-    _tile_loadd(6, b, AMX_B_BYTES);
-    _tile_loadd(4, a, AMX_A_BYTES);
-    _tile_dpbssd(0, 4, 6);
-    if (low) {
-        _tile_loadd(5, a + AMX_TILE_WORDS, AMX_A_BYTES);
-        _tile_dpbssd(2, 5, 6);
-    }
-    if (right) {
-        _tile_loadd(7, b + 16, AMX_B_BYTES);
-        _tile_dpbssd(1, 4, 7);
-    }
-    if (low && right) {
-        _tile_dpbssd(3, 5, 7);
-    }
-}
 
 const amps_low_ukr amps_i8_gemm_32x32__amx = {
     .name = "i8_gemm_32x32__amx",
