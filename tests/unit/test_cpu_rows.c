@@ -103,6 +103,7 @@ static void worst(const amps_row_ukr *const *found, size_t count, span left, ker
     float y[BLOCK];
     double value[BLOCK];
     memset(largest, 0, count * sizeof *largest);
+    memset(at, 0, count * sizeof *at);
     for (size_t n = next_values(x, &left); n > 0; n = next_values(x, &left)) {
         for (size_t i = 0; i < n; i++) {
             value[i] = exact((double)x[i]);
