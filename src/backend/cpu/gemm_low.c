@@ -90,7 +90,7 @@ static bool splits(const amps_gemm_job *job)
     const amps_gemm_args *args = &job->args;
     const double work = (double)args->m * (double)args->n * (double)args->k;
     return job->f32 && args->reduced && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
-           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST && work >= SPLIT_WORK;
+           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST && work >= (double)SPLIT_WORK;
 }
 
 bool amps_gemm_low_takes(const amps_gemm_job *job)
