@@ -107,21 +107,6 @@ static inline word place_load(const unsigned char *p, size_t columns, bool bf16)
 
 #include "low_in_place.h"
 
-static void strip(const amps_low_strip *s)
-{
-    panels(s);
-}
-
-static void f16_in_place(const amps_low_strip *s)
-{
-    place_panels(s, false);
-}
-
-static void bf16_in_place(const amps_low_strip *s)
-{
-    place_panels(s, true);
-}
-
 /* n elements, of bf16 or f16, widened. */
 AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool bf16)
 {
@@ -139,42 +124,7 @@ AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool b
     }
 }
 
-static void f16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
-{
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, false);
-    }
-}
+#include "low_half.h"
 
-static void bf16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
-{
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, true);
-    }
-}
-
-const amps_low_ukr amps_f16_gemm_6x16__avx2 = {
-    .name = "f16_gemm_6x16__avx2",
-    .group = 1,
-    .element = 2,
-    .lanes = LOW_LANES,
-    .wide = LOW_WIDE,
-    .rows = LOW_ROWS,
-    .strip = strip,
-    .in_place = f16_in_place,
-    .interleave = f16_lines,
-    .lines = f16_lines,
-};
-
-const amps_low_ukr amps_bf16_gemm_6x16__avx2 = {
-    .name = "bf16_gemm_6x16__avx2",
-    .group = 1,
-    .element = 2,
-    .lanes = LOW_LANES,
-    .wide = LOW_WIDE,
-    .rows = LOW_ROWS,
-    .strip = strip,
-    .in_place = bf16_in_place,
-    .interleave = bf16_lines,
-    .lines = bf16_lines,
-};
+LOW_HALF_UKR(f16, 6x16__avx2);
+LOW_HALF_UKR(bf16, 6x16__avx2);

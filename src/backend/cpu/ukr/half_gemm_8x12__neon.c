@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * half_gemm_8x12__neon.c: f16 and bf16 matmul tiles of arm64's base: elements are widened to f32 while they are packed,
- * or where they lie for few rows. Called by gemm_low.c through low_ukr.h; the tile is in low_tile.h. Register budget of
- * 32: 8 * 3 sums, 3 of B, 2 of A (four rows each, multiplied lane by lane), 3 spare. 24 multiplications for 5 loads.
+ * or where they lie for few rows. Called by gemm_low.c through low_ukr.h; the inner loop and its registers are in
+ * low_lanes_neon.h, the tables in low_half.h.
  */
 #define LOW_INTEGER 0
 #include "low_neon.h"
@@ -34,27 +34,7 @@ AMPS_INLINE sums multiply(sums acc, word b, word a, int lane)
     }
 }
 
-#define LOW_OWN_WORDS
-AMPS_INLINE void low_words(const amps_low_strip *s, const uint32_t *a, const uint32_t *b, sums *acc, int mr, int nv)
-{
-    for (size_t w = s->words; w > 0; w--, a += s->panel_rows, b += LOW_LANES * LOW_WIDE) {
-        word row[LOW_WIDE], x[2] = {load(a)};
-        if (mr > 4) {
-            x[1] = load(a + 4);
-        }
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++) {
-            row[v] = load(b + v * LOW_LANES);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < mr; i++) {
-#pragma GCC unroll 3
-            for (int v = 0; v < nv; v++) {
-                acc[i * nv + v] = multiply(acc[i * nv + v], row[v], x[i / 4], i % 4);
-            }
-        }
-    }
-}
+#include "low_lanes_neon.h"
 
 #include "low_tile.h"
 
@@ -66,21 +46,6 @@ static inline word place_load(const unsigned char *p, size_t columns, bool bf16)
 }
 
 #include "low_in_place.h"
-
-static void strip(const amps_low_strip *s)
-{
-    panels(s);
-}
-
-static void f16_in_place(const amps_low_strip *s)
-{
-    place_panels(s, false);
-}
-
-static void bf16_in_place(const amps_low_strip *s)
-{
-    place_panels(s, true);
-}
 
 /* n elements, of bf16 or f16, widened. */
 AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool bf16)
@@ -97,42 +62,7 @@ AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool b
     }
 }
 
-static void f16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
-{
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, false);
-    }
-}
+#include "low_half.h"
 
-static void bf16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
-{
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, true);
-    }
-}
-
-const amps_low_ukr amps_f16_gemm_8x12__neon = {
-    .name = "f16_gemm_8x12__neon",
-    .group = 1,
-    .element = 2,
-    .lanes = LOW_LANES,
-    .wide = LOW_WIDE,
-    .rows = LOW_ROWS,
-    .strip = strip,
-    .in_place = f16_in_place,
-    .interleave = f16_lines,
-    .lines = f16_lines,
-};
-
-const amps_low_ukr amps_bf16_gemm_8x12__neon = {
-    .name = "bf16_gemm_8x12__neon",
-    .group = 1,
-    .element = 2,
-    .lanes = LOW_LANES,
-    .wide = LOW_WIDE,
-    .rows = LOW_ROWS,
-    .strip = strip,
-    .in_place = bf16_in_place,
-    .interleave = bf16_lines,
-    .lines = bf16_lines,
-};
+LOW_HALF_UKR(f16, 8x12__neon);
+LOW_HALF_UKR(bf16, 8x12__neon);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * low_half.h: what the microkernels that widen f16 and bf16 to f32 have in common: both types' entries, and their tables.
+ * A file includes low_tile.h and low_in_place.h, defines `widen` (n elements of either type to f32), then includes this
+ * file and names its two tables with LOW_HALF_UKR. Knows no instruction set.
+ */
+#ifndef AMPS_LOW_HALF_H
+#define AMPS_LOW_HALF_H
+
+static void strip(const amps_low_strip *s)
+{
+    panels(s);
+}
+
+static void f16_in_place(const amps_low_strip *s)
+{
+    place_panels(s, false);
+}
+
+static void bf16_in_place(const amps_low_strip *s)
+{
+    place_panels(s, true);
+}
+
+static void f16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
+{
+    for (size_t l = 0; l < lines; l++) {
+        widen(from + l * row_bytes, to + l * to_row, n, false);
+    }
+}
+
+static void bf16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
+{
+    for (size_t l = 0; l < lines; l++) {
+        widen(from + l * row_bytes, to + l * to_row, n, true);
+    }
+}
+
+/* The table of `type` (f16, bf16); `shape` is the rest of its name, "8x12__neon". */
+#define LOW_HALF_UKR(type, shape)                                                                                      \
+    const amps_low_ukr amps_##type##_gemm_##shape = {                                                                  \
+        .name = #type "_gemm_" #shape,                                                                                 \
+        .group = 1,                                                                                                    \
+        .element = 2,                                                                                                  \
+        .lanes = LOW_LANES,                                                                                            \
+        .wide = LOW_WIDE,                                                                                              \
+        .rows = LOW_ROWS,                                                                                              \
+        .strip = strip,                                                                                                \
+        .in_place = type##_in_place,                                                                                   \
+        .interleave = type##_lines,                                                                                    \
+        .lines = type##_lines,                                                                                         \
+    }
+
+#endif /* AMPS_LOW_HALF_H */
