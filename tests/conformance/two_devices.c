@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_cuda_two.c: what only a machine with two GPUs can show: copies between their memories in every storage, the same work
- * on both at once with the same bits, and the refusal of the other's operands. Public API only.
+ * two_devices.c: what takes two devices of one backend: copies between their memories in every storage, the same work on
+ * both at once with the same bits, and the refusal of the other's operands. Public API only.
  *
- *     test_cuda_two        exit 77 (skipped, with the count of devices) where there are fewer than two
+ *     two_devices --device BACKEND     cuda: the first two GPUs; otherwise the backend's device, opened twice
+ *                                      exit 77 (skipped, with the count) where there are fewer than two
  */
 #include <anymps/anymps.h>
 
@@ -120,6 +121,7 @@ static void make_work(anymps_device *on, const float *values, work *w)
     product.rows = product.columns = ROWS;
     product.interior = COLUMNS;
     product.transpose_right = true;
+    product.left_dtype = product.right_dtype = product.result_dtype = ANYMPS_DTYPE_F32;
     memset(w, 0, sizeof *w);
     MUST(anymps_queue_create(on, &w->queue));
     MUST(anymps_softmax_create(on, &softmax, &w->softmax));
@@ -163,6 +165,9 @@ static void test_work(void)
     for (int i = 0; i < DEVICES; i++) {
         make_work(devices[i], values, &both[i]);
     }
+    /* An operand of the other device is refused when it is encoded, and the command buffer goes on. */
+    CHECK(anymps_softmax_encode(both[0].softmax, both[0].commands, both[1].at[0], both[0].at[1], NULL) ==
+          ANYMPS_INVALID_ARGUMENT);
     MUST(anymps_buffer_create(devices[0], sizeof second, ANYMPS_STORAGE_PRIVATE, &moved));
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < DEVICES; i++) {
@@ -177,23 +182,25 @@ static void test_work(void)
         CHECK(memcmp(first, second, sizeof first) == 0);
     }
     CHECK(first[0] > 0.0f && first[0] <= 1.0f);
-    /* An operand of the other device is refused when it is encoded, and the command buffer goes on. */
-    CHECK(anymps_softmax_encode(both[0].softmax, both[0].commands, both[1].at[0], both[0].at[1], NULL) ==
-          ANYMPS_INVALID_ARGUMENT);
-    MUST(anymps_command_buffer_commit(both[0].commands));
-    MUST(anymps_command_buffer_wait(both[0].commands));
     anymps_buffer_release(moved);
     for (int i = 0; i < DEVICES; i++) {
         drop_work(&both[i]);
     }
 }
 
-static int open_devices(void)
+/* How many of the two could be opened. */
+static int open_devices(const char *backend)
 {
-    static const char *const ids[DEVICES] = {"cuda:0", "cuda:1"};
+    const bool numbered = strcmp(backend, "cuda") == 0;
     for (int i = 0; i < DEVICES; i++) {
         anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
-        desc.id = ids[i];
+        char id[32];
+        if (numbered) {
+            (void)snprintf(id, sizeof id, "%s:%d", backend, i);
+        } else {
+            (void)snprintf(id, sizeof id, "%s", backend);
+        }
+        desc.id = id;
         if (anymps_device_open(&desc, &devices[i]) != ANYMPS_OK) {
             return i;
         }
@@ -201,11 +208,12 @@ static int open_devices(void)
     return DEVICES;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
-    const int opened = open_devices();
+    const char *const backend = count == 3 && strcmp(arguments[1], "--device") == 0 ? arguments[2] : "cpu";
+    const int opened = open_devices(backend);
     if (opened < DEVICES) {
-        (void)printf("skipped: %d of %d CUDA devices: %s\n", opened, DEVICES, anymps_last_error()->message);
+        (void)printf("skipped: %d of %d %s devices: %s\n", opened, DEVICES, backend, anymps_last_error()->message);
         anymps_device_release(devices[0]);
         return SKIPPED;
     }
