@@ -1,64 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fake_cuda.c: a CUDA driver that owns no GPU: the functions of src/backend/cuda/driver.def as a shared library with
- * the driver's own name, which the backend then opens. Two devices like an H100. One lock guards everything.
+ * the driver's own name, which the backend then opens. Two devices like an H100. One lock guards everything. Here: the
+ * controls, devices, contexts and memory; what runs is in fake_cuda_run.c.
  */
-#include "fake_cuda.h"
+#include "fake_cuda_state.h"
 
-#include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { DEVICES = 2, HELD_MOST = 4096, DEPTH = 16 };
+enum { DEVICES = 2, DEPTH = 16 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static fake_cuda_live live;
-static fake_cuda_launches launches;
+fake_cuda_state fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static long fail_at, calls;
-static CUresult failure;
-static bool failure_sticks, failed;
 static const char *only;
-static bool holding;
-static size_t held_count;
-static struct {
-    uint32_t *word;
-    uint32_t value;
-} held[HELD_MOST];
 
-/* Handles are heap blocks of these, so that the address sanitizer sees a double destroy or a leak. */
 struct CUctx_st {
     int device;
 };
-struct CUstream_st {
-    bool capturing;
-    long captured;
-    bool captured_fast; /* the last of them */
-};
-struct CUevent_st {
-    int recorded;
-};
-struct CUgraph_st {
-    long nodes;
-    bool fast;
-};
-struct CUgraphExec_st {
-    long nodes;
-    bool fast;
-};
-struct CUmod_st {
-    struct CUfunc_st *functions;
-};
-struct CUfunc_st {
-    struct CUfunc_st *next;
-    char name[64];
-    unsigned dynamic_limit; /* bytes of dynamic shared memory that a launch may ask for */
-};
-enum { USUAL_DYNAMIC = 48 << 10, MOST_DYNAMIC = 227 << 10, FIXED_SHARED = 256 };
-static char fast[64]; /* kernels whose names begin so are fast; "": none */
-static bool ran_fast; /* the last graph was of such */
 
 typedef struct block {
     struct block *next;
@@ -73,107 +34,96 @@ static int primary_references[DEVICES];
 static _Thread_local CUcontext stack[DEPTH];
 static _Thread_local int depth;
 
-/* Counts the call and says whether it must fail. Holds the lock on return if it need not. */
-static CUresult begin(const char *function)
+CUresult fake_cuda_begin(const char *function)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     if (only == NULL || strcmp(only, function) == 0) {
         calls++;
-        if (fail_at > 0 && (calls == fail_at || (failure_sticks && calls > fail_at))) {
-            failed = true;
-            (void)pthread_mutex_unlock(&lock);
-            return failure;
+        if (fail_at > 0 && (calls == fail_at || (fake.failure_sticks && calls > fail_at))) {
+            fake.failed = true;
+            (void)pthread_mutex_unlock(&fake.lock);
+            return fake.failure;
         }
     }
     return CUDA_SUCCESS;
 }
 
-static CUresult end(CUresult result)
+CUresult fake_cuda_end(CUresult result)
 {
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_unlock(&fake.lock);
     return result;
 }
-
-#define TEXT_(x) #x
-#define TEXT(x)  TEXT_(x)
-#define BEGIN(function)                                                                                                \
-    do {                                                                                                               \
-        const CUresult begun_ = begin(TEXT(function));                                                                 \
-        if (begun_ != CUDA_SUCCESS) {                                                                                  \
-            return begun_;                                                                                             \
-        }                                                                                                              \
-    } while (0)
 
 /* ---- Controls --------------------------------------------------------------------------------- */
 
 void fake_cuda_fail_at(long n, CUresult result, bool sticky)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     fail_at = n;
-    failure = result;
-    failure_sticks = sticky;
-    failed = false;
+    fake.failure = result;
+    fake.failure_sticks = sticky;
+    fake.failed = false;
     calls = 0;
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_unlock(&fake.lock);
 }
 
 long fake_cuda_calls(void)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     const long n = calls;
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_unlock(&fake.lock);
     return n;
 }
 
 bool fake_cuda_has_failed(void)
 {
-    (void)pthread_mutex_lock(&lock);
-    const bool answer = failed;
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
+    const bool answer = fake.failed;
+    (void)pthread_mutex_unlock(&fake.lock);
     return answer;
 }
 
 void fake_cuda_only(const char *function)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     only = function;
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_unlock(&fake.lock);
 }
 
 void fake_cuda_fast(const char *prefix)
 {
-    (void)pthread_mutex_lock(&lock);
-    (void)snprintf(fast, sizeof fast, "%s", prefix);
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
+    (void)snprintf(fake.fast, sizeof fake.fast, "%s", prefix);
+    (void)pthread_mutex_unlock(&fake.lock);
 }
 
 void fake_cuda_hold(bool hold)
 {
-    (void)pthread_mutex_lock(&lock);
-    holding = hold;
-    for (size_t i = 0; !hold && i < held_count; i++) {
-        __atomic_store_n(held[i].word, held[i].value, __ATOMIC_RELEASE);
+    (void)pthread_mutex_lock(&fake.lock);
+    fake.holding = hold;
+    for (size_t i = 0; !hold && i < fake.held_count; i++) {
+        __atomic_store_n(fake.held[i].word, fake.held[i].value, __ATOMIC_RELEASE);
     }
-    held_count = hold ? held_count : 0;
-    (void)pthread_mutex_unlock(&lock);
+    fake.held_count = hold ? fake.held_count : 0;
+    (void)pthread_mutex_unlock(&fake.lock);
 }
 
 fake_cuda_live fake_cuda_count(void)
 {
-    (void)pthread_mutex_lock(&lock);
-    const fake_cuda_live now = live;
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
+    const fake_cuda_live now = fake.live;
+    (void)pthread_mutex_unlock(&fake.lock);
     return now;
 }
 
 fake_cuda_launches fake_cuda_launched(bool reset)
 {
-    (void)pthread_mutex_lock(&lock);
-    const fake_cuda_launches now = launches;
+    (void)pthread_mutex_lock(&fake.lock);
+    const fake_cuda_launches now = fake.launches;
     if (reset) {
-        memset(&launches, 0, sizeof launches);
+        memset(&fake.launches, 0, sizeof fake.launches);
     }
-    (void)pthread_mutex_unlock(&lock);
+    (void)pthread_mutex_unlock(&fake.lock);
     return now;
 }
 
@@ -247,20 +197,20 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
     if (primary_references[device]++ == 0) {
         primary[device] = calloc(1, sizeof **primary);
         primary[device]->device = device;
-        live.contexts++;
+        fake.live.contexts++;
     }
     *context = primary[device];
-    return end(CUDA_SUCCESS);
+    return fake_cuda_end(CUDA_SUCCESS);
 }
 
 CUresult cuDevicePrimaryCtxRelease(CUdevice device)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     if (--primary_references[device] == 0) {
         free(primary[device]);
-        live.contexts--;
+        fake.live.contexts--;
     }
-    return end(CUDA_SUCCESS);
+    return fake_cuda_end(CUDA_SUCCESS);
 }
 
 CUresult cuCtxPushCurrent(CUcontext context)
@@ -357,16 +307,16 @@ CUresult cuMemAlloc(CUdeviceptr *address, size_t bytes)
     void *const got = heap(bytes);
     const CUresult result = add_block(got, bytes, 'd');
     *address = (CUdeviceptr)(uintptr_t)got;
-    live.device_blocks += result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.device_blocks += result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemFree(CUdeviceptr address)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     const CUresult result = drop_block((const void *)(uintptr_t)address, 'd');
-    live.device_blocks -= result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.device_blocks -= result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned flags)
@@ -375,16 +325,16 @@ CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned flags)
     BEGIN(cuMemHostAlloc);
     *address = heap(bytes);
     const CUresult result = add_block(*address, bytes, 'p');
-    live.pinned_blocks += result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.pinned_blocks += result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemFreeHost(void *address)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     const CUresult result = drop_block(address, 'p');
-    live.pinned_blocks -= result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.pinned_blocks -= result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemHostRegister(void *address, size_t bytes, unsigned flags)
@@ -392,19 +342,19 @@ CUresult cuMemHostRegister(void *address, size_t bytes, unsigned flags)
     (void)flags;
     BEGIN(cuMemHostRegister);
     if (find_block(address) != NULL) {
-        return end(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+        return fake_cuda_end(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     }
     const CUresult result = add_block(address, bytes, 'r');
-    live.registered += result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.registered += result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemHostUnregister(void *address)
 {
-    (void)pthread_mutex_lock(&lock);
+    (void)pthread_mutex_lock(&fake.lock);
     const CUresult result = drop_block(address, 'r');
-    live.registered -= result == CUDA_SUCCESS;
-    return end(result);
+    fake.live.registered -= result == CUDA_SUCCESS;
+    return fake_cuda_end(result);
 }
 
 CUresult cuMemHostGetDevicePointer(CUdeviceptr *device, void *host, unsigned flags)
@@ -412,7 +362,7 @@ CUresult cuMemHostGetDevicePointer(CUdeviceptr *device, void *host, unsigned fla
     (void)flags;
     BEGIN(cuMemHostGetDevicePointer);
     *device = (CUdeviceptr)(uintptr_t)host;
-    return end(find_block(host) != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+    return fake_cuda_end(find_block(host) != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
 }
 
 CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr address)
@@ -420,14 +370,14 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
     BEGIN(cuPointerGetAttribute);
     const block *const found = find_block((const void *)(uintptr_t)address);
     if (found == NULL) {
-        return end(CUDA_ERROR_INVALID_VALUE);
+        return fake_cuda_end(CUDA_ERROR_INVALID_VALUE);
     }
     if (attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE) {
         *(CUmemorytype *)data = found->kind == 'd' ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
     } else {
         *(int *)data = found->device;
     }
-    return end(CUDA_SUCCESS);
+    return fake_cuda_end(CUDA_SUCCESS);
 }
 
 CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
@@ -435,7 +385,7 @@ CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream 
     (void)stream;
     BEGIN(cuMemcpyAsync);
     memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes);
-    return end(CUDA_SUCCESS);
+    return fake_cuda_end(CUDA_SUCCESS);
 }
 
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
@@ -443,283 +393,5 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUst
     (void)stream;
     BEGIN(cuMemsetD8Async);
     memset((void *)(uintptr_t)to, value, bytes);
-    return end(CUDA_SUCCESS);
-}
-
-/* ---- Streams, events, graphs ------------------------------------------------------------------ */
-
-CUresult cuStreamCreate(CUstream *stream, unsigned flags)
-{
-    (void)flags;
-    BEGIN(cuStreamCreate);
-    *stream = calloc(1, sizeof **stream);
-    live.streams++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuStreamDestroy(CUstream stream)
-{
-    (void)pthread_mutex_lock(&lock);
-    free(stream);
-    live.streams--;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuStreamSynchronize(CUstream stream)
-{
-    (void)stream;
-    BEGIN(cuStreamSynchronize);
-    return end(CUDA_SUCCESS);
-}
-
-/* Not counted: it is called by waiting threads as often as they like. */
-CUresult cuStreamQuery(CUstream stream)
-{
-    (void)stream;
-    (void)pthread_mutex_lock(&lock);
-    const bool bad = failed && failure_sticks;
-    return end(bad ? failure : held_count > 0 ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
-}
-
-CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
-{
-    (void)stream;
-    (void)event;
-    (void)flags;
-    BEGIN(cuStreamWaitEvent);
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned flags)
-{
-    (void)stream;
-    (void)flags;
-    BEGIN(cuStreamWriteValue32);
-    uint32_t *const word = (uint32_t *)(uintptr_t)address;
-    if (holding && held_count < HELD_MOST) {
-        held[held_count].word = word;
-        held[held_count++].value = value;
-    } else {
-        __atomic_store_n(word, value, __ATOMIC_RELEASE);
-    }
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode mode)
-{
-    (void)mode;
-    BEGIN(cuStreamBeginCapture);
-    stream->capturing = true;
-    stream->captured = 0;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
-{
-    BEGIN(cuStreamEndCapture);
-    *graph = calloc(1, sizeof **graph);
-    (*graph)->nodes = stream->captured;
-    (*graph)->fast = stream->captured_fast;
-    stream->capturing = false;
-    live.graphs++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuGraphInstantiate(CUgraphExec *executable, CUgraph graph, unsigned long long flags)
-{
-    (void)flags;
-    BEGIN(cuGraphInstantiate);
-    *executable = calloc(1, sizeof **executable);
-    (*executable)->nodes = graph->nodes;
-    (*executable)->fast = graph->fast;
-    live.executables++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream)
-{
-    (void)stream;
-    BEGIN(cuGraphLaunch);
-    launches.graphs++;
-    launches.captured += executable->nodes;
-    ran_fast = executable->fast;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuGraphDestroy(CUgraph graph)
-{
-    (void)pthread_mutex_lock(&lock);
-    free(graph);
-    live.graphs--;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuGraphExecDestroy(CUgraphExec executable)
-{
-    (void)pthread_mutex_lock(&lock);
-    free(executable);
-    live.executables--;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuEventCreate(CUevent *event, unsigned flags)
-{
-    (void)flags;
-    BEGIN(cuEventCreate);
-    *event = calloc(1, sizeof **event);
-    live.events++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuEventDestroy(CUevent event)
-{
-    (void)pthread_mutex_lock(&lock);
-    free(event);
-    live.events--;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuEventRecord(CUevent event, CUstream stream)
-{
-    (void)stream;
-    BEGIN(cuEventRecord);
-    event->recorded++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent stop)
-{
-    (void)start;
-    (void)stop;
-    (void)pthread_mutex_lock(&lock);
-    *milliseconds = ran_fast ? 0.2f : 0.25f;
-    return end(CUDA_SUCCESS);
-}
-
-/* ---- Kernels ---------------------------------------------------------------------------------- */
-
-CUresult cuModuleLoadData(CUmodule *module, const void *image)
-{
-    /* A fatbin begins with this word: the embedded bytes are what nvcc wrote, or what stands there instead of them
-       where the build has left the kernels out (ANYMPS_CUDA_KERNELS). */
-    uint32_t magic;
-    memcpy(&magic, image, sizeof magic);
-    BEGIN(cuModuleLoadData);
-    if (magic != 0xba55ed50u && memcmp(image, "anymps: ", 8) != 0) {
-        return end(CUDA_ERROR_INVALID_IMAGE);
-    }
-    *module = calloc(1, sizeof **module);
-    live.modules++;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuModuleUnload(CUmodule module)
-{
-    (void)pthread_mutex_lock(&lock);
-    while (module->functions != NULL) {
-        struct CUfunc_st *const next = module->functions->next;
-        free(module->functions);
-        module->functions = next;
-    }
-    free(module);
-    live.modules--;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
-{
-    BEGIN(cuModuleGetFunction);
-    *function = calloc(1, sizeof **function);
-    (void)snprintf((*function)->name, sizeof(*function)->name, "%s", name);
-    (*function)->dynamic_limit = USUAL_DYNAMIC;
-    (*function)->next = module->functions;
-    module->functions = *function;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function)
-{
-    (void)attribute;
-    (void)function;
-    BEGIN(cuFuncGetAttribute);
-    *value = FIXED_SHARED;
-    return end(CUDA_SUCCESS);
-}
-
-CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value)
-{
-    if (attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
-        if (value < 0 || value > MOST_DYNAMIC - FIXED_SHARED) {
-            return CUDA_ERROR_INVALID_VALUE;
-        }
-        function->dynamic_limit = (unsigned)value;
-    }
-    return CUDA_SUCCESS;
-}
-
-CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction function, const CUlaunchConfig *config)
-{
-    (void)function;
-    BEGIN(cuOccupancyMaxActiveClusters);
-    *clusters = 132 / (int)config->attrs[0].value.clusterDim.x;
-    return end(CUDA_SUCCESS);
-}
-
-static void (*watching)(const char *name, const void *params);
-
-void fake_cuda_watch(void (*watcher)(const char *name, const void *params))
-{
-    watching = watcher;
-}
-
-CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **arguments, void **extra)
-{
-    (void)extra;
-    BEGIN(cuLaunchKernelEx);
-    if (watching != NULL) {
-        watching(function->name, arguments[0]);
-    }
-    (void)snprintf(launches.last, sizeof launches.last, "%s", function->name);
-    launches.grid = config->gridDimX;
-    launches.block = config->blockDimX * config->blockDimY;
-    launches.cluster = 1;
-    for (unsigned i = 0; i < config->numAttrs; i++) {
-        if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
-            launches.cluster = config->attrs[i].value.clusterDim.x;
-        }
-    }
-    if (config->hStream->capturing) {
-        config->hStream->captured++;
-        config->hStream->captured_fast = fast[0] != '\0' && strncmp(function->name, fast, strlen(fast)) == 0;
-    } else {
-        launches.kernels++;
-    }
-    const bool fits = launches.block <= 1024 && launches.block > 0 && launches.grid > 0 &&
-                      launches.grid % launches.cluster == 0 && config->sharedMemBytes <= function->dynamic_limit;
-    return end(fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
-}
-
-/* The rules of the real one that a caller can break: alignment, strides, and a box of at most 256 elements a side whose
-   rows fit the 128-byte swizzle. */
-CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
-                                const cuuint64_t *sizes, const cuuint64_t *strides, const cuuint32_t *box,
-                                const cuuint32_t *steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
-                                CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
-{
-    const cuuint32_t element = type == CU_TENSOR_MAP_DATA_TYPE_UINT8                                               ? 1
-                               : type == CU_TENSOR_MAP_DATA_TYPE_UINT32 || type == CU_TENSOR_MAP_DATA_TYPE_FLOAT32 ? 4
-                                                                                                                   : 2;
-    (void)interleave;
-    (void)promotion;
-    (void)fill;
-    memset(map, 0, sizeof *map);
-    bool good = (uintptr_t)address % 16 == 0 && rank > 0 && rank <= 5 &&
-                (swizzle != CU_TENSOR_MAP_SWIZZLE_128B || box[0] * element <= 128);
-    for (cuuint32_t i = 0; good && i < rank; i++) {
-        good = sizes[i] > 0 && sizes[i] <= (cuuint64_t)1 << 32 && box[i] > 0 && box[i] <= 256 && steps[i] == 1;
-    }
-    for (cuuint32_t i = 0; good && i + 1 < rank; i++) {
-        good = strides[i] % 16 == 0 && strides[i] > 0 && strides[i] < (cuuint64_t)1 << 40;
-    }
-    return good ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return fake_cuda_end(CUDA_SUCCESS);
 }
