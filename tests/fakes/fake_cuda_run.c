@@ -280,12 +280,14 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
     }
     if (config->hStream->capturing) {
         config->hStream->captured++;
-        config->hStream->captured_fast = fake.fast[0] != '\0' && strncmp(function->name, fake.fast, strlen(fake.fast)) == 0;
+        config->hStream->captured_fast =
+            fake.fast[0] != '\0' && strncmp(function->name, fake.fast, strlen(fake.fast)) == 0;
     } else {
         fake.launches.kernels++;
     }
     const bool fits = fake.launches.block <= 1024 && fake.launches.block > 0 && fake.launches.grid > 0 &&
-                      fake.launches.grid % fake.launches.cluster == 0 && config->sharedMemBytes <= function->dynamic_limit;
+                      fake.launches.grid % fake.launches.cluster == 0 &&
+                      config->sharedMemBytes <= function->dynamic_limit;
     return fake_cuda_end(fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
 }
 
