@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metal_probe.c: the PROBE lines of errata.def: defects that nobody has confirmed or denied for MPSMatrix are asked
- * of the very device, once, by three small computations whose answers are known.
+ * of the very device, once, by a few small computations whose answers are known.
  *
  * Called by ops/ at prepare. Calls metal_submit.c and objc.h. A probe that cannot run counts as a defect this
  * time, and is tried again.
@@ -151,50 +151,69 @@ static bool try_product(amps_metal_device *device, uint32_t *shown)
 
 enum { SOFTMAX_ROWS = 4, SOFTMAX_COLUMNS = 40, SOFTMAX_BOUND_UNITS = SOFTMAX_COLUMNS / 2 + 8 };
 
-/* Leading −inf, a −inf in the middle, values whose exponential overflows, plain values. */
-static float softmax_element(size_t row, size_t column)
+/* Leading −inf, a −inf in the middle, values whose exponential overflows, plain values; of the logarithm the last row
+   falls to 312 below its maximum, where exponentials are 0. */
+static float softmax_element(bool logarithm, size_t row, size_t column)
 {
     if ((row == 0 && column < 33) || (row == 1 && column == 20)) {
         return -INFINITY;
     }
+    if (logarithm && row == 3) {
+        return -8.0f * (float)column;
+    }
     return (row == 2 ? 1000.0f : 0.0f) + (float)(column % 7) * 0.5f;
 }
 
-static uint32_t judge_softmax(const float *result)
+static bool softmax_row_is_right(bool logarithm, size_t row, const float *result)
 {
-    for (size_t row = 0; row < SOFTMAX_ROWS; row++) {
-        double sum = 0.0;
-        for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
-            sum += exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0));
-        }
-        for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
-            const double exact = exp((double)softmax_element(row, j) - (row == 2 ? 1000.0 : 0.0)) / sum;
-            /* kernels.h: (columns/2 + 8)*2^-24, relative. NaN fails the comparison. */
-            if (!(fabs((double)result[row * SOFTMAX_COLUMNS + j] - exact) <=
-                  exact * (double)SOFTMAX_BOUND_UNITS * 0x1p-24)) {
-                return bit(AMPS_METAL_ERRATUM_softmax_infinity);
-            }
+    const double base = row == 2 ? 1000.0 : 0.0;
+    double sum = 0.0;
+    for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
+        sum += exp((double)softmax_element(logarithm, row, j) - base);
+    }
+    for (size_t j = 0; j < SOFTMAX_COLUMNS; j++) {
+        const double shifted = (double)softmax_element(logarithm, row, j) - base, got = (double)result[j];
+        const double exact = logarithm ? shifted - log(sum) : exp(shifted) / sum;
+        /* kernels.h: (columns/2 + 8)*2^-24, relative; of the logarithm absolute below 1. NaN fails the comparison. */
+        const double size = logarithm ? fmax(1.0, fabs(exact)) : exact;
+        const bool right =
+            isinf(exact) ? isinf(got) && got < 0.0 : fabs(got - exact) <= size * (double)SOFTMAX_BOUND_UNITS * 0x1p-24;
+        if (!right) {
+            return false;
         }
     }
-    return 0;
+    return true;
 }
 
-static bool try_softmax(amps_metal_device *device, uint32_t *shown)
+static uint32_t judge_softmax(bool logarithm, const float *result)
+{
+    bool right = true;
+    for (size_t row = 0; right && row < SOFTMAX_ROWS; row++) {
+        right = softmax_row_is_right(logarithm, row, result + row * SOFTMAX_COLUMNS);
+    }
+    if (right) {
+        return 0;
+    }
+    return bit(logarithm ? AMPS_METAL_ERRATUM_log_softmax_underflow : AMPS_METAL_ERRATUM_softmax_infinity);
+}
+
+static bool try_softmax(amps_metal_device *device, bool logarithm, uint32_t *shown)
 {
     enum { FLOATS = SOFTMAX_ROWS * SOFTMAX_COLUMNS };
+    const char *const class = logarithm ? "MPSMatrixLogSoftMax" : "MPSMatrixSoftMax";
     probe self = {.kind = SOFTMAX};
     self.buffer = amps_send_new_buffer(device->device, 2 * FLOATS * sizeof(float), MTLResourceStorageModeShared);
     bool ran = self.buffer != NULL;
     if (ran) {
         float *const floats = amps_send_contents(self.buffer);
         for (size_t at = 0; at < FLOATS; at++) {
-            floats[at] = softmax_element(at / SOFTMAX_COLUMNS, at % SOFTMAX_COLUMNS);
+            floats[at] = softmax_element(logarithm, at / SOFTMAX_COLUMNS, at % SOFTMAX_COLUMNS);
         }
-        self.kernel = amps_send_softmax_init(amps_send_alloc(amps_class_named("MPSMatrixSoftMax")), device->device);
+        self.kernel = amps_send_softmax_init(amps_send_alloc(amps_class_named(class)), device->device);
         ran = self.kernel != NULL && add_matrix(&self, SOFTMAX_ROWS, SOFTMAX_COLUMNS, SOFTMAX_COLUMNS, 0) &&
               add_matrix(&self, SOFTMAX_ROWS, SOFTMAX_COLUMNS, SOFTMAX_COLUMNS, FLOATS) &&
               amps_metal_run(device, "probe", encode_probe, &self) == ANYMPS_OK;
-        *shown = ran ? judge_softmax(floats + FLOATS) : 0;
+        *shown = ran ? judge_softmax(logarithm, floats + FLOATS) : 0;
     }
     drop(&self);
     return ran;
@@ -271,9 +290,12 @@ static bool try_neurons(amps_metal_device *device, uint32_t *shown)
 /* Runs the computation that answers a line, and says which lines it answers. */
 static bool try_line(amps_metal_device *device, amps_metal_erratum erratum, uint32_t *shown, uint32_t *answered)
 {
-    if (erratum == AMPS_METAL_ERRATUM_softmax_infinity || erratum == AMPS_METAL_ERRATUM_neuron_accuracy) {
-        *answered = bit(erratum);
-        return erratum == AMPS_METAL_ERRATUM_softmax_infinity ? try_softmax(device, shown) : try_neurons(device, shown);
+    *answered = bit(erratum);
+    switch (erratum) {
+    case AMPS_METAL_ERRATUM_softmax_infinity: return try_softmax(device, false, shown);
+    case AMPS_METAL_ERRATUM_log_softmax_underflow: return try_softmax(device, true, shown);
+    case AMPS_METAL_ERRATUM_neuron_accuracy: return try_neurons(device, shown);
+    default: break;
     }
     *answered = bit(AMPS_METAL_ERRATUM_beta_zero_reads) | bit(AMPS_METAL_ERRATUM_f32_reduced) |
                 bit(AMPS_METAL_ERRATUM_sliced_result);

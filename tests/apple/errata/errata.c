@@ -150,6 +150,7 @@ static void test_others(void)
                   {LINE(beta_zero_reads), AMPS_METAL_PROBE, "conformance.metal.matmul"},
                   {LINE(f32_reduced), AMPS_METAL_PROBE, "conformance.metal.matmul"},
                   {LINE(softmax_infinity), AMPS_METAL_PROBE, "conformance.metal.softmax"},
+                  {LINE(log_softmax_underflow), AMPS_METAL_PROBE, "conformance.metal-underflow"},
                   {LINE(sliced_result), AMPS_METAL_PROBE, "conformance.metal.matmul"},
                   {LINE(neuron_accuracy), AMPS_METAL_PROBE, "conformance.metal-defects.neuron"},
                   {LINE(empty_operands), AMPS_METAL_ELSEWHERE, "conformance.metal.matmul"},

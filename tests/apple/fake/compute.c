@@ -164,9 +164,9 @@ static void softmax(const fake_arithmetic *work, unsigned char *const *bases, si
         for (size_t lane = 0; lane < 32; lane++)
             sum += lanes[lane];
         for (size_t j = 0; j < work->columns; j++) {
-            const float shifted = row[j] - largest;
-            store(at(&result, i, j), result.type,
-                  work->kind == FAKE_SOFTMAX ? expf(shifted) / sum : shifted - logf(sum));
+            const float shifted = row[j] - largest, share = expf(shifted) / sum;
+            const float logarithm = work->defects & FAKE_DEFECT_LOG_UNDERFLOW ? logf(share) : shifted - logf(sum);
+            store(at(&result, i, j), result.type, work->kind == FAKE_SOFTMAX ? share : logarithm);
         }
         free(row);
     }

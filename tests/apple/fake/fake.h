@@ -51,6 +51,7 @@ typedef enum fake_defect {
     FAKE_DEFECT_BETA_ZERO_READS = 2,  /* beta 0 multiplies what the result holds */
     FAKE_DEFECT_F32_REDUCED = 4,      /* f32 factors are cut to 10 bits of fraction */
     FAKE_DEFECT_COARSE_NEURONS = 16,  /* tanh, soft plus and ELU are off by 3e-4 near 0 */
+    FAKE_DEFECT_LOG_UNDERFLOW = 32,   /* log_softmax is the logarithm of softmax: -inf where that is 0 */
     FAKE_DEFECT_SLICED_RESULT = 8     /* a result narrower than its rows is written as if it were as wide */
 } fake_defect;
 

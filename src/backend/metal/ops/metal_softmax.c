@@ -36,8 +36,10 @@ anymps_status amps_metal_softmax_prepare(amps_metal_device *device, amps_metal_k
                                     .algorithm = desc->algorithm,
                                     .vendor_name = logarithm ? "MPSMatrixLogSoftMax" : "MPSMatrixSoftMax",
                                     .avoid = scaled ? "MPS has no scale" : NULL};
-    if (question.avoid == NULL && amps_metal_probe(device, AMPS_METAL_ERRATUM_softmax_infinity)) {
-        question.avoid = amps_metal_errata[AMPS_METAL_ERRATUM_softmax_infinity].text;
+    const amps_metal_erratum erratum =
+        logarithm ? AMPS_METAL_ERRATUM_log_softmax_underflow : AMPS_METAL_ERRATUM_softmax_infinity;
+    if (question.avoid == NULL && amps_metal_probe(device, erratum)) {
+        question.avoid = amps_metal_errata[erratum].text;
     }
     kernel->make = logarithm ? make_log_softmax : make_softmax;
     return amps_metal_choose(kernel, &question, NULL);
