@@ -40,7 +40,8 @@ static float of_bits(uint32_t bits)
 
 static amps_row f32_row(const float *x, float *y, size_t n)
 {
-    return (amps_row){.x = x, .y = y, .n = n, .type = AMPS_ROW_F32};
+    static float room[BLOCK]; /* for softmax, whose rows are short here */
+    return (amps_row){.x = x, .y = y, .n = n, .type = AMPS_ROW_F32, .room = room};
 }
 
 /* The bits of the values that a function is tried on: first, first + stride, … below end. */
@@ -486,6 +487,143 @@ static void softmax_edges(void **state)
     }
 }
 
+enum { GROUP = 6, GROUP_LONGEST = 133, GROUP_PITCH = 192 };
+
+static void put_value(const amps_row_ukr *ukr, amps_row_type type, unsigned char *to, size_t j, float x)
+{
+    if (type == AMPS_ROW_F32) {
+        memcpy(to + j * 4, &x, 4);
+    } else {
+        (type == AMPS_ROW_F16 ? ukr->f32_to_f16 : ukr->f32_to_bf16)(&x, to + j * 2, 1);
+    }
+}
+
+/* Rows near 0, far from it, with infinities, NaN and only -inf. */
+static float group_value(size_t i, size_t j)
+{
+    const float x = (float)((int)((i * 31 + j) * 7919 % 257) - 128) / 16.0f;
+    switch (i) {
+    case 1: return x + 9000.0f;
+    case 2: return j == 3 ? -INFINITY : x - 100.0f;
+    case 3: return j == 5 ? NAN : x;
+    case 4: return -INFINITY;
+    default: return x;
+    }
+}
+
+/* A group of rows by one call, beside and in place, has the bits of the same rows one by one. */
+static void check_group(const amps_row_ukr *ukr, amps_row_type type, size_t n, double scale, size_t kind)
+{
+    static _Alignas(64) unsigned char source[GROUP * GROUP_PITCH * 4];
+    static _Alignas(64) unsigned char alone[sizeof source];
+    static _Alignas(64) unsigned char grouped[3][sizeof source];
+    float room[GROUP_LONGEST];
+    void (*const function)(const amps_row *, double) = kind == 0 ? ukr->softmax : ukr->log_softmax;
+    const size_t row_bytes = GROUP_PITCH * (type == AMPS_ROW_F32 ? 4 : 2);
+    memset(source, 0x55, sizeof source);
+    for (size_t i = 0; i < GROUP * n; i++) {
+        put_value(ukr, type, source + i / n * row_bytes, i % n, group_value(i / n, i % n));
+    }
+    memcpy(alone, source, sizeof source);
+    memcpy(grouped[0], source, sizeof source);
+    memcpy(grouped[1], source, sizeof source);
+    memcpy(grouped[2], source, sizeof source);
+    amps_row row = {.n = n, .type = type, .room = room};
+    for (size_t i = 0; i < GROUP; i++) {
+        row.x = source + i * row_bytes;
+        row.y = alone + i * row_bytes;
+        function(&row, scale);
+    }
+    row.more = GROUP - 1;
+    row.x_row_bytes = row.y_row_bytes = row_bytes;
+    for (size_t way = 0; way < 3; way++) { /* in place, beside, streamed */
+        row.x = way == 0 ? grouped[0] : source;
+        row.y = grouped[way];
+        row.stream = way == 2;
+        row.next = way == 2 ? source + row_bytes : NULL;
+        function(&row, scale);
+        ukr->fence();
+        assert_memory_equal(alone, grouped[way], sizeof alone);
+    }
+}
+
+static void groups_agree(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    const double scales[] = {1, 0.125, -0.3};
+    for (size_t i = 0; i < count * 3 * 3 * 2; i++) {
+        for (size_t n = 1; n <= GROUP_LONGEST; n += n < 34 ? 1 : 33) {
+            check_group(found[i % count], (amps_row_type)(i / count % 3), n, scales[i / count / 3 % 3],
+                        i / count / 9);
+        }
+    }
+}
+
+/* |y - exact| of softmax in units of the result and of log_softmax in units of max(1, |result|), over rows whose
+   largest argument lies anywhere near 0 and beyond. */
+static void softmax_is_exact(void **state)
+{
+    (void)state;
+    const double tops[] = {0, 1e-3, 0.7, -5, 88, -300, 1000.1, -4095, 4097, 1e5};
+    const double scales[] = {1, 0.125, 1.0 / 3, -0.7};
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    for (size_t i = 0; i < count; i++) {
+        double worst_of[2] = {0, 0};
+        for (size_t r = 0; r < 40; r++) {
+            const double scale = scales[r % 4];
+            float x[LONGEST], y[2][LONGEST];
+            for (size_t j = 0; j < LONGEST; j++) {
+                const double below = j % 3 == 0 ? 0.01 * (double)j : (double)(j * j) / 1000.0;
+                x[j] = (float)((tops[r / 4] - (j == 7 ? 0 : below + 1e-6 * (double)(j * 7919 % 1000))) / scale);
+            }
+            const amps_row own = f32_row(x, y[0], LONGEST), logarithm = f32_row(x, y[1], LONGEST);
+            found[i]->softmax(&own, scale);
+            found[i]->log_softmax(&logarithm, scale);
+            double top = -(double)INFINITY, sum = 0;
+            for (size_t j = 0; j < LONGEST; j++) {
+                top = fmax(top, scale * (double)x[j]);
+            }
+            for (size_t j = 0; j < LONGEST; j++) {
+                sum += exp(scale * (double)x[j] - top);
+            }
+            for (size_t j = 0; j < LONGEST; j++) {
+                const double t = scale * (double)x[j] - top;
+                const double exact = exp(t) / sum;
+                worst_of[0] = fmax(worst_of[0], units(y[0][j], exact, exact));
+                worst_of[1] = fmax(worst_of[1], units(y[1][j], t - log(sum), fmax(1, fabs(t - log(sum)))));
+                assert_true(y[1][j] <= 0.0f);
+            }
+        }
+        print_message("softmax %s: %.3f units, log_softmax %.3f\n", found[i]->name, worst_of[0], worst_of[1]);
+        assert_true(worst_of[0] <= 5 && worst_of[1] <= 5);
+    }
+}
+
+/* One element, and one that is all there is, give exactly 1 and 0. */
+static void one_takes_all(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    const float tops[] = {0.0f, 0.37f, -17.3f, 1234.5f, -4321.0f};
+    for (size_t i = 0; i < count * 5; i++) {
+        for (size_t n = 1; n <= 40; n += 13) {
+            float x[40], y[40];
+            for (size_t j = 0; j < n; j++) {
+                x[j] = tops[i / count] - (j == n / 2 ? 0.0f : 200.0f);
+            }
+            const amps_row row = f32_row(x, y, n);
+            found[i % count]->softmax(&row, 1);
+            assert_true(y[n / 2] == 1.0f);
+            found[i % count]->log_softmax(&row, 0.625);
+            assert_true(y[n / 2] == 0.0f);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +631,8 @@ int main(void)
         cmocka_unit_test(conversions_agree),    cmocka_unit_test(place_does_not_matter),
         cmocka_unit_test(ways_agree),           cmocka_unit_test(squares_beyond_f32),
         cmocka_unit_test(means_far_away),       cmocka_unit_test(softmax_edges),
+        cmocka_unit_test(groups_agree),         cmocka_unit_test(softmax_is_exact),
+        cmocka_unit_test(one_takes_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

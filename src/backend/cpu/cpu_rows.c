@@ -40,7 +40,7 @@ amps_row amps_row_of(const amps_rows *rows, const amps_view *source, const amps_
     const size_t size = anymps_dtype_bytes(to->dtype);
     unsigned char *const y = amps_view_row(to, b, i);
     const unsigned char *const x = amps_view_row(source, b, i);
-    const bool more = (i + 1) % rows->chunk != 0 && i + 1 < rows->row_count;
+    const size_t left = amps_min(rows->chunk - i % rows->chunk, rows->row_count - i) - 1;
     return (amps_row){
         .x = x,
         .y = y,
@@ -48,7 +48,10 @@ amps_row amps_row_of(const amps_rows *rows, const amps_view *source, const amps_
         .type = type_of(to->dtype),
         .stream = rows->stream && x != y && (uintptr_t)y % size == 0,
         .room = room,
-        .next = more && rows->fetch ? x + source->row_bytes : NULL,
+        .next = left > 0 && rows->fetch ? x + source->row_bytes : NULL,
+        .more = rows->together ? left : 0,
+        .x_row_bytes = source->row_bytes,
+        .y_row_bytes = to->row_bytes,
     };
 }
 
@@ -59,7 +62,7 @@ static void run_chunk(void *context, size_t task, size_t thread)
     const size_t b = rows->first_batch + task / chunks;
     const size_t first = task % chunks * rows->chunk;
     const size_t end = first + amps_min(rows->chunk, rows->row_count - first);
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end; i += rows->together ? rows->chunk : 1) {
         rows->function(rows, b, i, rows->rooms + thread * rows->piece_floats);
     }
     if (rows->stream) {
@@ -121,8 +124,9 @@ static void look_at_size(amps_rows *rows, size_t batch)
     rows->chunk = amps_max(amps_max(1, TASK_ELEMENTS / rows->columns), rows->fetch ? fair : 0);
 }
 
-void amps_rows_run(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
-                   const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, void *scratch)
+static void run_all(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
+                    const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, bool together,
+                    void *scratch)
 {
     if (result->rows == 0 || result->columns == 0) {
         return;
@@ -135,6 +139,7 @@ void amps_rows_run(const amps_cpu_device *device, const amps_record *record, con
         .columns = result->columns,
         .vector_room = scratch,
         .function = function,
+        .together = together,
     };
     (void)piece_floats(result->columns, &rows.piece_floats); /* checked by amps_rows_scratch */
     rows.rooms = rows.vector_room + AMPS_ROW_VECTORS * rows.piece_floats;
@@ -145,6 +150,19 @@ void amps_rows_run(const amps_cpu_device *device, const amps_record *record, con
         take_vectors(&rows, vectors, rows.first_batch);
         amps_pool_run(device->pool, step * chunks, run_chunk, &rows);
     }
+}
+
+void amps_rows_run(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
+                   const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, void *scratch)
+{
+    run_all(device, record, result, vectors, function, false, scratch);
+}
+
+void amps_rows_run_together(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
+                            amps_row_function function, void *scratch)
+{
+    const amps_view *const none[AMPS_ROW_VECTORS] = {NULL, NULL};
+    run_all(device, record, result, none, function, true, scratch);
 }
 
 const amps_row_ukr *amps_softmax_ukr(const amps_cpu_device *device, double scale)

@@ -16,7 +16,7 @@ enum { AMPS_ROW_VECTORS = 2 };
 
 struct amps_rows;
 
-/* Works on row i of matrix b. */
+/* Works on row i of matrix b, or with `together` on all rows of the task from i on. */
 typedef void (*amps_row_function)(const struct amps_rows *rows, size_t b, size_t i, float *room);
 
 /* One record being run. */
@@ -34,6 +34,7 @@ typedef struct amps_rows {
     const float *vectors[AMPS_ROW_VECTORS]; /* as f32; NULL: not given */
     size_t first_batch;                     /* matrices of the region that runs: from here on */
     size_t chunk;                           /* rows per task */
+    bool together;                          /* `function` takes all rows of a task */
     amps_row_function function;
 } amps_rows;
 
@@ -47,7 +48,12 @@ bool amps_rows_scratch(const amps_cpu_device *device, size_t columns, size_t *by
 void amps_rows_run(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
                    const amps_view *const vectors[AMPS_ROW_VECTORS], amps_row_function function, void *scratch);
 
-/* Row i of matrix b, from `source` to `to`, which are of one type; `room` as the function got it. */
+/* The same for a function without vectors that takes all rows of a task. */
+void amps_rows_run_together(const amps_cpu_device *device, const amps_record *record, const amps_view *result,
+                            amps_row_function function, void *scratch);
+
+/* Row i of matrix b (with `together` and those that follow it in the task), from `source` to `to`, which are of one
+   type; `room` as the function got it. */
 amps_row amps_row_of(const amps_rows *rows, const amps_view *source, const amps_view *to, size_t b, size_t i,
                      float *room);
 

@@ -90,7 +90,7 @@ static double exponential_sum(const amps_row *row, double scale, double maximum)
     return sum;
 }
 
-static void softmax(const amps_row *row, double scale)
+static void softmax_row(const amps_row *row, double scale)
 {
     const double maximum = row_maximum(row, scale);
     const double sum = exponential_sum(row, scale, maximum);
@@ -99,13 +99,33 @@ static void softmax(const amps_row *row, double scale)
     }
 }
 
-static void log_softmax(const amps_row *row, double scale)
+static void log_softmax_row(const amps_row *row, double scale)
 {
     const double maximum = row_maximum(row, scale);
     const double logarithm = log(exponential_sum(row, scale, maximum));
     for (size_t j = 0; j < row->n; j++) {
         put(row, j, scale * element(row, row->x, j) - maximum - logarithm);
     }
+}
+
+static void all_rows(const amps_row *first, double scale, void (*function)(const amps_row *row, double scale))
+{
+    amps_row row = *first;
+    for (size_t i = 0; i <= first->more; i++) {
+        function(&row, scale);
+        row.x = (const unsigned char *)row.x + row.x_row_bytes;
+        row.y = (unsigned char *)row.y + row.y_row_bytes;
+    }
+}
+
+static void softmax(const amps_row *row, double scale)
+{
+    all_rows(row, scale, softmax_row);
+}
+
+static void log_softmax(const amps_row *row, double scale)
+{
+    all_rows(row, scale, log_softmax_row);
 }
 
 /* y = (x - mean) * factor * weight + bias */

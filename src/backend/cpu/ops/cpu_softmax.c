@@ -16,18 +16,16 @@ static bool scratch(const amps_cpu_device *device, const amps_record *record, si
     return amps_rows_scratch(device, record->operands[1].columns, bytes);
 }
 
-static void run_row(const amps_rows *rows, size_t b, size_t i, float *room)
+static void run_rows(const amps_rows *rows, size_t b, size_t i, float *room)
 {
     const anymps_softmax_desc *const desc = rows->record->desc;
-    amps_row row = amps_row_of(rows, &rows->record->operands[0], rows->result, b, i, room);
-    row.stream = false; /* the last pass does nothing but store, so that stores past the caches would be waited for */
+    const amps_row row = amps_row_of(rows, &rows->record->operands[0], rows->result, b, i, room);
     amps_softmax_ukr(rows->device, desc->scale)->softmax(&row, desc->scale);
 }
 
 static void run(const amps_cpu_device *device, const amps_record *record, void *room)
 {
-    const amps_view *const none[AMPS_ROW_VECTORS] = {NULL, NULL};
-    amps_rows_run(device, record, &record->operands[1], none, run_row, room);
+    amps_rows_run_together(device, record, &record->operands[1], run_rows, room);
 }
 
 const amps_cpu_op amps_cpu_softmax = {"softmax", amps_cpu_supports_floating, prepare, scratch, run};

@@ -80,7 +80,8 @@ static inline float fold_max_8(__m256 v)
 }
 static inline float v_fold_add(VF v) { return fold_add_8(v); }
 static inline float v_fold_max(VF v) { return fold_max_8(v); }
-static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+/* Always: GCC 12 takes a function that does nothing else for one without effect, and drops its calls. */
+static inline __attribute__((always_inline)) void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
 
 static inline VH h_load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }

@@ -81,7 +81,8 @@ static inline VF v_pick_power(const uint32_t table[32], VF place)
     const __m512i root = _mm512_permutex2var_epi32(_mm512_loadu_si512(table), bits, _mm512_loadu_si512(table + 16));
     return _mm512_castsi512_ps(_mm512_add_epi32(root, _mm512_slli_epi32(bits, 18)));
 }
-static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+/* Always: GCC 12 takes a function that does nothing else for one without effect, and drops its calls. */
+static inline __attribute__((always_inline)) void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
 
 static inline VH h_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }

@@ -96,7 +96,8 @@ static inline float fold_max_4(__m128 v)
 }
 static inline float v_fold_add(VF v) { return fold_add_4(v); }
 static inline float v_fold_max(VF v) { return fold_max_4(v); }
-static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+/* Always: GCC 12 takes a function that does nothing else for one without effect, and drops its calls. */
+static inline __attribute__((always_inline)) void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 static inline void v_fence(void) { _mm_sfence(); }
 
 static inline __m128i choose(__m128i mask, __m128i yes, __m128i no)

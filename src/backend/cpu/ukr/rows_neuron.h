@@ -244,6 +244,13 @@ static void neuron(const amps_neuron_params *p, const float *x, const float *bia
 /* Elements that are widened, worked on and narrowed at a time: 2 KiB stay in the first level of the caches. */
 enum { NEURON_BLOCK = 512 };
 
+V_INLINE VF former_wide(const amps_row *row, const void *wide, size_t j, size_t count, amps_row_type type)
+{
+    (void)row;
+    (void)type;
+    return e_load(wide, j, count, AMPS_ROW_F32, 0.0f);
+}
+
 static void neuron_block(const amps_neuron_params *params, const amps_row *part, const float *bias, const float *prelu)
 {
     float wide[NEURON_BLOCK];
@@ -256,11 +263,10 @@ static void neuron_block(const amps_neuron_params *params, const amps_row *part,
         e_store(wide, j, v, count, AMPS_ROW_F32, 0);
     }
     neuron(params, wide, bias, prelu, wide, part->n);
-    const quotient same = {wide, 1.0f};
     switch (type) {
-    case AMPS_ROW_F32: form(part, former_quotient, &same, AMPS_ROW_F32); break;
-    case AMPS_ROW_F16: form(part, former_quotient, &same, AMPS_ROW_F16); break;
-    case AMPS_ROW_BF16: form(part, former_quotient, &same, AMPS_ROW_BF16); break;
+    case AMPS_ROW_F32: form(part, former_wide, wide, AMPS_ROW_F32); break;
+    case AMPS_ROW_F16: form(part, former_wide, wide, AMPS_ROW_F16); break;
+    case AMPS_ROW_BF16: form(part, former_wide, wide, AMPS_ROW_BF16); break;
     }
 }
 

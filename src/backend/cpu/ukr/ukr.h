@@ -42,15 +42,17 @@ typedef struct amps_neuron_params {
 
 typedef enum amps_row_type { AMPS_ROW_F32, AMPS_ROW_F16, AMPS_ROW_BF16 } amps_row_type;
 
-/* One row of an operation: n elements at x to n elements of the same type at y, at any addresses. */
+/* One row of an operation, or several: n elements at x to n elements of the same type at y, at any addresses. */
 typedef struct amps_row {
     const void *x;
     void *y; /* may be x */
     size_t n;
     amps_row_type type;
     bool stream;      /* y leaves the caches: it is not x and lies at a multiple of an element */
-    float *room;      /* n floats, for softmax of a 16-bit type or with `stream` */
+    float *room;      /* n floats, for softmax and log_softmax */
     const void *next; /* the x of the row that comes next, to be fetched meanwhile, or NULL */
+    size_t more;      /* softmax and log_softmax: so many rows follow, each so many bytes after the one before */
+    size_t x_row_bytes, y_row_bytes;
 } amps_row;
 
 /*
