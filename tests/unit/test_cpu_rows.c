@@ -555,8 +555,7 @@ static void groups_agree(void **state)
     const double scales[] = {1, 0.125, -0.3};
     for (size_t i = 0; i < count * 3 * 3 * 2; i++) {
         for (size_t n = 1; n <= GROUP_LONGEST; n += n < 34 ? 1 : 33) {
-            check_group(found[i % count], (amps_row_type)(i / count % 3), n, scales[i / count / 3 % 3],
-                        i / count / 9);
+            check_group(found[i % count], (amps_row_type)(i / count % 3), n, scales[i / count / 3 % 3], i / count / 9);
         }
     }
 }
