@@ -2,12 +2,12 @@
 /*
  * sweep_low.c: products of narrow types beside f32 of the same shape, oneDNN and MKL, in one process and in turns.
  *
- *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [MxNxK ...]
+ *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]
  *
- * Columns: ours in f32, bf16, f16 and i8→i32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
+ * Columns: ours in f32, bf16, f16, i8→i32 and i16→f32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
  * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights).
- * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. oneDNN's C
+ * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -p: no peers, more turns. oneDNN's C
  * interface is declared here as far as it is used: its handles are pointers.
  */
 #include <anymps/anymps.h>
@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { OURS = 4, CONTESTANTS = 8, TURNS_MAX = 41, SHAPES_MAX = 64 };
+enum { OURS = 5, CONTESTANTS = 9, TURNS_MAX = 41, SHAPES_MAX = 64 };
 /* Numbers of oneDNN 3 (dnnl_types.h) and of cblas. */
 enum {
     DNNL_CPU = 1,
@@ -43,7 +43,7 @@ enum {
     FIX_OFFSET = 173
 };
 
-static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",
+static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",       "i16",
                                                "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
 
 typedef struct shape {
@@ -82,7 +82,7 @@ typedef struct bench {
     anymps_device *device;
     anymps_queue *queue;
     libraries peers;
-    bool constant, left_constant, transposed, reduced;
+    bool constant, left_constant, transposed, reduced, alone;
     double milliseconds;
     size_t inner;
     ours own[OURS];
@@ -194,7 +194,10 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
         for (size_t j = 0; i < 2 && j < sides[i].rows * sides[i].columns; j++) {
             const float x = (float)(int)((j * 2654435761u >> 7) % 61u) / 32.0f - 1.0f;
             const uint16_t half = (uint16_t)(0x3800u + (j * 2654435761u >> 9) % 900u); /* f16 and bf16 of modest size */
-            if (dtype == ANYMPS_DTYPE_I8) {
+            const int16_t small = (int16_t)(j * 2654435761u >> 11);
+            if (dtype == ANYMPS_DTYPE_I16) {
+                memcpy(bytes + 2 * j, &small, sizeof small);
+            } else if (dtype == ANYMPS_DTYPE_I8) {
                 bytes[j] = (unsigned char)(j * 2654435761u >> 11);
             } else {
                 memcpy(bytes + j * anymps_dtype_bytes(dtype), dtype == ANYMPS_DTYPE_F32 ? (const void *)&x : &half,
@@ -278,7 +281,8 @@ static void measure(bench *self, const shape *s)
     static const anymps_dtype dtypes[OURS][2] = {{ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},
                                                  {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
                                                  {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
-                                                 {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32}};
+                                                 {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
+                                                 {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32}};
     static double times[CONTESTANTS][TURNS_MAX];
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     double first = 1.0;
@@ -288,17 +292,20 @@ static void measure(bench *self, const shape *s)
     }
     for (size_t i = 0; i < 2; i++) {
         self->results[i] = calloc(s->m * s->n, 4);
-        make_dnnl(self, s, i);
+        if (!self->alone) {
+            make_dnnl(self, s, i);
+        }
     }
-    for (size_t i = 0; i < 2 * CONTESTANTS; i++) {
-        first = fmax(first, turn(self, s, i % CONTESTANTS) * (double)self->inner);
+    const size_t contestants = self->alone ? OURS : CONTESTANTS;
+    for (size_t i = 0; i < 2 * contestants; i++) {
+        first = fmax(first, turn(self, s, i % contestants) * (double)self->inner);
     }
     const size_t turns = (size_t)fmax(5.0, fmin((double)TURNS_MAX, self->milliseconds * 1000.0 / first));
-    for (size_t i = 0; i < turns * CONTESTANTS; i++) {
-        times[i % CONTESTANTS][i / CONTESTANTS] = turn(self, s, i % CONTESTANTS);
+    for (size_t i = 0; i < turns * contestants; i++) {
+        times[i % contestants][i / contestants] = turn(self, s, i % contestants);
     }
     (void)printf("%5zu x %4zu x %4zu", s->m, s->n, s->k);
-    for (size_t i = 0; i < CONTESTANTS; i++) {
+    for (size_t i = 0; i < contestants; i++) {
         qsort(times[i], turns, sizeof times[i][0], compare);
         (void)printf(" %11.2f", times[i][turns / 2]);
     }
@@ -350,6 +357,8 @@ int main(int argc, char **argv)
             self.constant = true;
         } else if (strcmp(argv[i], "-l") == 0) {
             self.left_constant = true;
+        } else if (strcmp(argv[i], "-p") == 0) {
+            self.alone = true;
         } else if (strcmp(argv[i], "-T") == 0) {
             self.transposed = true;
         } else if (strcmp(argv[i], "-r") == 0) {
@@ -359,7 +368,7 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [MxNxK ...]\n");
+            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]\n");
             return 2;
         }
     }
@@ -367,11 +376,13 @@ int main(int argc, char **argv)
     desc.id = "cpu";
     desc.threads = (size_t)threads;
     set_threads(threads);
-    open_peers(&self.peers);
+    if (!self.alone) {
+        open_peers(&self.peers);
+    }
     stop_unless(anymps_device_open(&desc, &self.device));
     stop_unless(anymps_queue_create(self.device, &self.queue));
     (void)printf(" rows   cols   int.");
-    for (size_t i = 0; i < CONTESTANTS; i++) {
+    for (size_t i = 0; i < (self.alone ? OURS : CONTESTANTS); i++) {
         (void)printf(" %11s", names[i]);
     }
     (void)printf("\n");
