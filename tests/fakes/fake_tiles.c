@@ -176,6 +176,24 @@ void fake_tile_i8(int sums, int left, int right)
     }
 }
 
+/* 16 bf16: to nearest even, subnormals are taken for zero and a NaN becomes quiet. */
+static __m256i round16(__m512 x)
+{
+    const __m512i bits = _mm512_castps_si512(x), magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff));
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i to = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 small = _mm512_cmplt_epu32_mask(magnitude, _mm512_set1_epi32(0x800000));
+    const __mmask16 nan = _mm512_cmpgt_epu32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
+    to = _mm512_mask_and_epi32(to, small, bits, _mm512_set1_epi32((int)0x80000000u));
+    to = _mm512_mask_or_epi32(to, nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(to, 16));
+}
+
+__m512i fake_tile_round(__m512 high, __m512 low)
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(round16(low)), round16(high), 1);
+}
+
 static void report(void)
 {
     if (getenv("ANYMPS_EXPECT_TILES") != NULL && atomic_load(&products) == 0) {

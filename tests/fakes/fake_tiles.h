@@ -20,6 +20,7 @@ void fake_tile_load(int tile, const void *from, size_t row_bytes);
 void fake_tile_store(int tile, void *to, size_t row_bytes);
 void fake_tile_bf16(int sums, int left, int right);
 void fake_tile_i8(int sums, int left, int right);
+__m512i fake_tile_round(__m512 high, __m512 low); /* vcvtne2ps2bf16, which every CPU with tiles has */
 
 #undef _tile_loadconfig
 #undef _tile_release
@@ -28,6 +29,7 @@ void fake_tile_i8(int sums, int left, int right);
 #undef _tile_stored
 #undef _tile_dpbf16ps
 #undef _tile_dpbssd
+#undef _mm512_cvtne2ps_pbh
 #define _tile_loadconfig(from)            fake_tile_configure(from)
 #define _tile_release()                   fake_tile_release()
 #define _tile_zero(tile)                  fake_tile_zero(tile)
@@ -35,5 +37,6 @@ void fake_tile_i8(int sums, int left, int right);
 #define _tile_stored(tile, to, bytes)     fake_tile_store(tile, to, bytes)
 #define _tile_dpbf16ps(sums, left, right) fake_tile_bf16(sums, left, right)
 #define _tile_dpbssd(sums, left, right)   fake_tile_i8(sums, left, right)
+#define _mm512_cvtne2ps_pbh(high, low)    ((__m512bh)fake_tile_round(high, low))
 
 #endif /* ANYMPS_FAKE_TILES_H */

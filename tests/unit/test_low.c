@@ -245,8 +245,68 @@ static void test_exponents(void **state)
     }
 }
 
+/* ---- threads -------------------------------------------------------------------------------------- */
+
+/* Several rows and columns of tasks, two blocks of the interior: what tasks share is packed by all threads. */
+static void multiply_on(size_t threads, anymps_dtype dtype, float *c)
+{
+    enum { ROWS = 200, COLUMNS = 300, INTERIOR = 4230 };
+    static unsigned char a[ROWS * INTERIOR * 2], b[INTERIOR * COLUMNS * 2];
+    const size_t size = dtype == ANYMPS_DTYPE_I8 ? 1 : 2;
+    amps_cpu_device device = device_of(amps_cpu_isa_best());
+    amps_pool_close(device.pool);
+    assert_int_equal(amps_pool_open(threads, &device.pool), ANYMPS_OK);
+    for (size_t i = 0; i < sizeof a; i++) {
+        a[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 13 : 0x3f);
+    }
+    for (size_t i = 0; i < sizeof b; i++) {
+        b[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 17 : 0xbf);
+    }
+    const amps_gemm_args args = {.device = &device,
+                                 .m = ROWS,
+                                 .n = COLUMNS,
+                                 .k = INTERIOR,
+                                 .batch = 1,
+                                 .a_dtype = dtype,
+                                 .b_dtype = dtype,
+                                 .c_dtype = dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
+                                 .a = a,
+                                 .a_row_bytes = INTERIOR * size,
+                                 .a_column_bytes = size,
+                                 .b = b,
+                                 .b_row_bytes = COLUMNS * size,
+                                 .b_column_bytes = size,
+                                 .c = (unsigned char *)c,
+                                 .c_row_bytes = COLUMNS * 4,
+                                 .c_column_bytes = 4,
+                                 .alpha = 1.0};
+    size_t bytes;
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    amps_gemm(&args, scratch);
+    free(scratch);
+    amps_pool_close(device.pool);
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    static float one[200 * 300], many[200 * 300];
+    static const anymps_dtype dtypes[] = {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_I8};
+    for (size_t d = 0; d < 3; d++) {
+        multiply_on(1, dtypes[d], one);
+        for (size_t threads = 2; threads <= 7; threads += threads == 2 ? 2 : 3) {
+            memset(many, 0, sizeof many);
+            multiply_on(threads, dtypes[d], many);
+            assert_memory_equal(one, many, sizeof one);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_exponents)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_exponents),
+                                       cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

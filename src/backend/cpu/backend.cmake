@@ -12,7 +12,7 @@ set(cpu_avx2_flags -mavx2 -mfma -mf16c)
 set(cpu_avx512_flags ${cpu_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
 set(cpu_avx512bf16_flags ${cpu_avx512_flags} -mavx512bf16)
 set(cpu_avx512vnni_flags ${cpu_avx512_flags} -mavx512vnni)
-set(cpu_amx_flags ${cpu_avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
+set(cpu_amx_flags ${cpu_avx512_flags} -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8)
 # Advanced SIMD is part of arm64's base. GCC moves a step's loads to its start before it gives out registers, then spills.
 set(cpu_neon_flags $<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>)
 foreach(pair dot=dotprod fhm=fp16fml i8mm=i8mm bf16=bf16) # suffix and the compilers' name of the extension

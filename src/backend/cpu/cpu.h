@@ -32,7 +32,7 @@ typedef struct amps_cpu_device {
 
 struct amps_cpu_kernel;
 
-enum { AMPS_CPU_STEP_ROOM = 632 };
+enum { AMPS_CPU_STEP_ROOM = 656 };
 
 /*
  * One record, ready to run as often as its submission is committed. An operator that works something out before it

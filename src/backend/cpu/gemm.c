@@ -40,12 +40,18 @@ static bool is_empty(const amps_gemm_args *args)
     return args->m == 0 || args->n == 0 || args->batch == 0;
 }
 
+/* Scratch of all threads; false if it exceeds size_t. */
+static bool all_scratch(const amps_gemm_job *job, size_t *bytes)
+{
+    return amps_mul(job->thread_bytes, amps_pool_threads(job->args.device->pool), bytes) &&
+           amps_add(*bytes, job->shared_bytes, bytes);
+}
+
 bool amps_gemm_scratch(const amps_gemm_args *args, size_t *bytes)
 {
     amps_gemm_job job;
     *bytes = 0;
-    return is_empty(args) ||
-           (amps_gemm_plan(args, &job) && amps_mul(job.thread_bytes, amps_pool_threads(args->device->pool), bytes));
+    return is_empty(args) || (amps_gemm_plan(args, &job) && all_scratch(&job, bytes));
 }
 
 static void run_job(const amps_gemm_job *job, void *scratch)
@@ -55,13 +61,16 @@ static void run_job(const amps_gemm_job *job, void *scratch)
         amps_gemm_reference(&job->args);
         return;
     }
-    if (job->keep_a || job->keep_b) {
+    if (job->keep_a || job->keep_b || job->shared_bytes != 0) {
         kept = *job;
         kept.kept_a = job->keep_a ? amps_gemm_low_packed_a(job) : NULL;
         kept.kept_b = job->keep_b ? amps_gemm_packed_b(job) : NULL;
+        if (job->shared_bytes != 0) {
+            amps_gemm_low_share(&kept, scratch);
+        }
         job = &kept;
     }
-    gemm_run run = {job, (unsigned char *)scratch};
+    gemm_run run = {job, (unsigned char *)scratch + job->shared_bytes};
     amps_pool_run(job->args.device->pool, job->batch_tasks * job->m_tasks * job->n_tasks, run_task, &run);
 }
 
@@ -137,7 +146,7 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
         return true;
     }
     amps_gemm_job *const job = (void *)step->room;
-    if (!amps_gemm_plan(args, job) || !amps_mul(job->thread_bytes, amps_pool_threads(args->device->pool), bytes)) {
+    if (!amps_gemm_plan(args, job) || !all_scratch(job, bytes)) {
         return false;
     }
     strip_step strip = {.strip = job->outer ? job->ukr->outer : job->ukr->strip};

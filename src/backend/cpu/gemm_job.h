@@ -45,6 +45,8 @@ typedef struct amps_gemm_job {
     bool keep_a; /* of AMPS_GEMM_LOW: the same of a constant A; f32 is read where it lies, or packed by the task */
     const uint32_t *kept_a;
     size_t kept_rows;                     /* its rows: m rounded up to whole panels */
+    size_t shared_a_words, shared_b_words; /* of AMPS_GEMM_LOW: what all threads pack together, before their tasks */
+    size_t shared_bytes;                   /* both, in front of the threads' own scratch */
     size_t tail;                          /* last columns of C that are dot products instead of part of a vector */
     size_t vectors;                       /* strip width in vectors */
     size_t panel_rows;                    /* highest panel */

@@ -26,10 +26,12 @@ enum {
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
-    TILE_WORDS = 512,     /* of AMX kernels, whose panels and strips both come from L2 */
-    TILE_L2_SHARE = 4,    /* of which their panels of A take so much */
+    TILE_WORDS = 1024,    /* of AMX kernels, whose panels and strips both come from L2; sums stay in tiles as long */
+    TILE_L2_SHARE = 4,    /* of which their panels of A take so much: two CPUs may share one */
     SPLIT_WORK = 1 << 27, /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
     SPLIT_LEAST = 128,    /* and the least of each side */
+    SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
+    PAGE_WORDS = 1024,       /* each from a page on */
     I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
 };
 
@@ -84,7 +86,7 @@ const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_d
     return a_dtype == b_dtype ? choose(device, a_dtype) : NULL;
 }
 
-/* Is an f32 product large enough to be cut into bf16 parts? */
+/* Is an f32 product allowed, and large enough, to be cut into bf16 parts? */
 static bool splits(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
@@ -203,11 +205,11 @@ void amps_gemm_low_block(amps_gemm_job *job)
     }
     job->kept_columns = divide_up(args->n, width) * width;
     job->kept_rows = divide_up(args->m, job->panel_rows) * job->panel_rows;
-    const size_t stored = amps_low_stored(low, job->kc);
     const size_t share = low->step != 0 ? TILE_L2_SHARE : 2;
-    const size_t panels = job->low_direct ? amps_max(1, l2_words / share / stored / job->panel_rows) : PANELS;
+    const bool by_cache = job->low_direct || low->step != 0;
+    const size_t panels = by_cache ? amps_max(1, l2_words / share / job->kc / job->panel_rows) : PANELS;
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
-    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_stored(low, kept_words(job)) / width);
+    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_filled(low, kept_words(job)) / width);
     const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
     job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
 }
@@ -216,66 +218,129 @@ void amps_gemm_low_block(amps_gemm_job *job)
 static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words)
 {
     const size_t all = divide_up(job->args.k, job->low->group);
-    return amps_mul(columns, amps_low_stored(job->low, all) + divide_up(all, job->kc), words);
+    return amps_mul(columns, amps_low_filled(job->low, all) + divide_up(all, job->kc), words);
 }
 
-bool amps_gemm_low_scratch(amps_gemm_job *job)
+/* Scratch of a thread that packs for itself. */
+static bool thread_scratch(amps_gemm_job *job)
 {
-    job->a_floats = job->mc * (amps_low_stored(job->low, job->kc) + 1) + AMPS_LOW_SLACK;
+    job->a_floats = job->mc * (job->kc + 1) + AMPS_LOW_SLACK;
     job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
     if (job->low_in_place) {
         job->b_floats = 0;
         return true;
     }
     if (job->args.m <= job->mc) {
-        return amps_mul(job->nc, amps_low_stored(job->low, job->kc) + 1, &job->b_floats);
+        return amps_mul(job->nc, job->kc + 1, &job->b_floats);
     }
     return packed_words(job, job->nc, &job->b_floats);
 }
 
-/* ---- B ---------------------------------------------------------------------------------------- */
-
-static amps_low_layout layout_b(const amps_gemm_job *job)
+/* Where tasks would pack the same rows or columns again, all threads pack them once: tiles multiply so fast that
+   packing counts. Bits do not depend on it. */
+static void share(amps_gemm_job *job)
 {
-    return (amps_low_layout){job->low, job->ukr, job->low->lanes * job->low->wide, job->args.k, false};
+    const bool shares = job->low->step != 0 && job->args.batch == 1;
+    size_t a = 0, b = 0, words;
+    if (!shares || !packed_words(job, job->kept_rows, &a) || !packed_words(job, job->kept_columns, &b) ||
+        !amps_add(a, b, &words) || words > SHARED_WORDS) {
+        return;
+    }
+    if (job->n_tasks > 1 && !job->keep_a) {
+        job->shared_a_words = divide_up(a, PAGE_WORDS) * PAGE_WORDS;
+        job->a_floats = 0;
+    }
+    if (job->m_tasks > 1 && !job->keep_b) {
+        job->shared_b_words = divide_up(b, PAGE_WORDS) * PAGE_WORDS;
+        job->b_floats = 0;
+    }
+    job->shared_bytes = (job->shared_a_words + job->shared_b_words) * sizeof(uint32_t);
 }
 
-/* Where the strips of columns from j on, words from w on lie in a packed piece of `columns` columns. */
-static size_t place_b(const amps_gemm_job *job, size_t columns, size_t j, size_t w)
+bool amps_gemm_low_scratch(amps_gemm_job *job)
+{
+    if (!thread_scratch(job)) {
+        return false;
+    }
+    share(job);
+    return true;
+}
+
+/* ---- whole operands packed by all threads: constant ones, and what tasks share ------------------ */
+
+static amps_low_layout layout_of(const amps_gemm_job *job, bool left)
+{
+    const size_t width = left ? job->panel_rows : job->low->lanes * job->low->wide;
+    return (amps_low_layout){job->low, job->ukr, width, job->args.k, left};
+}
+
+static amps_pack_source source_of(const amps_gemm_job *job, bool left, size_t b)
+{
+    const amps_gemm_args *args = &job->args;
+    return left ? (amps_pack_source){args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype}
+                : (amps_pack_source){args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
+}
+
+/* Where the panels or strips from x on, words from w on lie in a packed piece of `count` rows or columns. */
+static size_t place(const amps_gemm_job *job, size_t count, size_t x, size_t w)
 {
     const size_t words = divide_up(job->args.k, job->low->group);
-    return columns * (amps_low_stored(job->low, w) + w / job->kc) +
-           j * (amps_low_stored(job->low, amps_min(job->kc, words - w)) + 1);
+    return count * (amps_low_filled(job->low, w) + w / job->kc) +
+           x * (amps_low_filled(job->low, amps_min(job->kc, words - w)) + 1);
 }
 
+enum { PANELS_PER_TASK = 16, PANELS_SHARED = 2 };
+
+/* Either operand, or none; `each` panels or strips a task. */
 typedef struct filling {
     const amps_gemm_job *job;
-    uint32_t *to;
-    size_t groups;
+    uint32_t *to[2]; /* A, B */
+    size_t each, tasks[2];
 } filling;
-
-enum { STRIPS_PER_TASK = 16 };
 
 static void fill_task(void *context, size_t task, size_t thread)
 {
     (void)thread;
     const filling *f = context;
     const amps_gemm_job *job = f->job;
-    const amps_gemm_args *args = &job->args;
-    const amps_low_layout layout = layout_b(job);
-    const amps_pack_source b = {args->b, job->b_column, job->b_row, args->b_dtype};
-    const size_t words = divide_up(args->k, job->low->group);
-    const size_t w = task / f->groups * job->kc, group = layout.width * STRIPS_PER_TASK, j = task % f->groups * group;
-    amps_low_pack(&layout, &b, j, amps_min(group, args->n - j), w, amps_min(job->kc, words - w),
-                  f->to + place_b(job, job->kept_columns, j, w));
+    const bool left = task < f->tasks[0];
+    const amps_low_layout layout = layout_of(job, left);
+    const amps_pack_source source = source_of(job, left, 0);
+    const size_t count = left ? job->args.m : job->args.n, unit = layout.width * f->each;
+    const size_t pieces = divide_up(count, unit), words = divide_up(job->args.k, job->low->group);
+    task -= left ? 0 : f->tasks[0];
+    const size_t w = task / pieces * job->kc, x = task % pieces * unit;
+    amps_low_pack(&layout, &source, x, amps_min(unit, count - x), w, amps_min(job->kc, words - w),
+                  f->to[left ? 0 : 1] + place(job, left ? job->kept_rows : job->kept_columns, x, w));
 }
 
-static void fill(const void *context, void *to)
+/* All of A and of B, where there is a place for them. */
+static void fill_whole(const amps_gemm_job *job, uint32_t *a, uint32_t *b, size_t each)
 {
-    const amps_gemm_job *job = context;
-    filling f = {job, to, divide_up(job->args.n, job->low->lanes * job->low->wide * STRIPS_PER_TASK)};
+    filling f = {.job = job, .to = {a, b}, .each = each};
     const size_t blocks = divide_up(divide_up(job->args.k, job->low->group), job->kc);
-    amps_pool_run(job->args.device->pool, f.groups * blocks, fill_task, &f);
+    f.tasks[0] = a == NULL ? 0 : divide_up(job->args.m, job->panel_rows * each) * blocks;
+    f.tasks[1] = b == NULL ? 0 : divide_up(job->args.n, job->low->lanes * job->low->wide * each) * blocks;
+    amps_pool_run(job->args.device->pool, f.tasks[0] + f.tasks[1], fill_task, &f);
+}
+
+void amps_gemm_low_share(amps_gemm_job *job, void *scratch)
+{
+    uint32_t *const a = job->shared_a_words != 0 ? scratch : NULL;
+    uint32_t *const b = job->shared_b_words != 0 ? (uint32_t *)scratch + job->shared_a_words : NULL;
+    fill_whole(job, a, b, PANELS_SHARED);
+    job->kept_a = a != NULL ? a : job->kept_a;
+    job->kept_b = b != NULL ? (const float *)(const void *)b : job->kept_b;
+}
+
+static void fill_b(const void *context, void *to)
+{
+    fill_whole(context, NULL, to, PANELS_PER_TASK);
+}
+
+static void fill_a(const void *context, void *to)
+{
+    fill_whole(context, to, NULL, PANELS_PER_TASK);
 }
 
 const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
@@ -294,31 +359,7 @@ const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
     if (!packed_words(job, job->kept_columns, &bytes) || !amps_mul(bytes, sizeof(uint32_t), &bytes)) {
         return NULL;
     }
-    return amps_packed_get(args->device->packed, args->b_constant, &key, bytes, fill, job);
-}
-
-/* ---- a constant A: place_b says where its panels lie, too, rows instead of columns ---------------- */
-
-static void fill_a_task(void *context, size_t task, size_t thread)
-{
-    (void)thread;
-    const filling *f = context;
-    const amps_gemm_job *job = f->job;
-    const amps_gemm_args *args = &job->args;
-    const amps_low_layout layout = {job->low, job->ukr, job->panel_rows, args->k, true};
-    const amps_pack_source a = {args->a, job->a_row, job->a_column, args->a_dtype};
-    const size_t words = divide_up(args->k, job->low->group);
-    const size_t w = task / f->groups * job->kc, group = layout.width * PANELS, i = task % f->groups * group;
-    amps_low_pack(&layout, &a, i, amps_min(group, args->m - i), w, amps_min(job->kc, words - w),
-                  f->to + place_b(job, job->kept_rows, i, w));
-}
-
-static void fill_a(const void *context, void *to)
-{
-    const amps_gemm_job *job = context;
-    filling f = {job, to, divide_up(job->args.m, job->panel_rows * PANELS)};
-    const size_t blocks = divide_up(divide_up(job->args.k, job->low->group), job->kc);
-    amps_pool_run(job->args.device->pool, f.groups * blocks, fill_a_task, &f);
+    return amps_packed_get(args->device->packed, args->b_constant, &key, bytes, fill_b, job);
 }
 
 const uint32_t *amps_gemm_low_packed_a(const amps_gemm_job *job)
@@ -414,11 +455,12 @@ static void run_strips(const low_block *block, size_t w, size_t words)
     const size_t columns = divide_up(block->n, width) * width;
     for (size_t j = 0; j < block->n; j += width) {
         const uint32_t *kept = (const uint32_t *)(const void *)job->kept_b;
-        s.b = kept != NULL ? kept + place_b(job, job->kept_columns, block->j + j, w)
-                           : block->b_pack + place_b(job, columns, j, w) - place_b(job, columns, 0, from);
+        s.b = kept != NULL ? kept + place(job, job->kept_columns, block->j + j, w)
+                           : block->b_pack + place(job, columns, j, w) - place(job, columns, 0, from);
         s.columns = amps_min(width, block->n - j);
         s.c = c + j * size;
         s.b_rows = b + j * job->low->element;
+        s.next = j + width < block->n ? s.b + (place(job, columns, width, w) - place(job, columns, 0, w)) : NULL;
         (job->low_in_place ? job->low->in_place : job->low->strip)(&s);
     }
 }
@@ -427,13 +469,12 @@ static void run_strips(const low_block *block, size_t w, size_t words)
 static void pack_columns(const low_block *block, size_t w, size_t last)
 {
     const amps_gemm_job *job = block->job;
-    const amps_gemm_args *args = &job->args;
-    const amps_low_layout layout = layout_b(job);
-    const amps_pack_source b = {args->b + block->b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
-    const size_t columns = divide_up(block->n, layout.width) * layout.width, base = place_b(job, columns, 0, w);
+    const amps_low_layout layout = layout_of(job, false);
+    const amps_pack_source b = source_of(job, false, block->b);
+    const size_t columns = divide_up(block->n, layout.width) * layout.width, base = place(job, columns, 0, w);
     for (; w < last && job->kept_b == NULL && !job->low_in_place; w += job->kc) {
         amps_low_pack(&layout, &b, block->j, block->n, w, amps_min(job->kc, last - w),
-                      block->b_pack + place_b(job, columns, 0, w) - base);
+                      block->b_pack + place(job, columns, 0, w) - base);
     }
 }
 
@@ -442,8 +483,8 @@ static void run_rows(low_block *block, size_t first, size_t last)
 {
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
-    const amps_low_layout layout = {job->low, job->ukr, job->panel_rows, args->k, true};
-    const amps_pack_source a = {args->a + block->b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+    const amps_low_layout layout = layout_of(job, true);
+    const amps_pack_source a = source_of(job, true, block->b);
     const size_t words = divide_up(args->k, job->low->group);
     const bool once = args->m <= job->mc;
     if (!once) {
@@ -456,7 +497,7 @@ static void run_rows(low_block *block, size_t first, size_t last)
             if (once) {
                 pack_columns(block, w, w + here);
             }
-            block->a = job->kept_a != NULL ? job->kept_a + place_b(job, job->kept_rows, block->i, w) : block->a_pack;
+            block->a = job->kept_a != NULL ? job->kept_a + place(job, job->kept_rows, block->i, w) : block->a_pack;
             if (job->low_in_place) {
                 job->low->lines(args->a + block->b * args->a_batch_bytes + block->i * args->a_row_bytes +
                                     w * job->low->element,

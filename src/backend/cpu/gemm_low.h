@@ -25,6 +25,9 @@ const uint32_t *amps_gemm_low_packed_a(const amps_gemm_job *job);
 /* As amps_gemm_packed_b. */
 const void *amps_gemm_low_packed_b(const amps_gemm_job *job);
 
+/* Packs for all tasks what they would pack again and again, into the first shared_bytes of the scratch. */
+void amps_gemm_low_share(amps_gemm_job *job, void *scratch);
+
 void amps_gemm_low_task(const amps_gemm_job *job, size_t task, void *scratch);
 
 #endif /* AMPS_GEMM_LOW_H */

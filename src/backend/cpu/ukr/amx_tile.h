@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
- * that a step takes) and AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the
- * tiles multiply this panel and strip?), `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 3
- * where a step has three parts, of which AMX_FIRST_LEFT is where the first lies) and AMX_ADDS (may the tiles start from
- * what C holds?), then includes this file, which gives `strip` and `pack_rows`.
+ * that a step takes), `sums` (a vector of sums), low_store, `exact` (may the tiles multiply this panel and strip?),
+ * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 where a step has two parts, of which
+ * AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C holds?) and
+ * AMX_ROUNDS (are sums f32, none subnormal?), then includes this file, which gives `strip` and `pack_rows`.
  *
  * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
  *
@@ -13,8 +13,8 @@
  *     A: [ 4: 16 rows, 16 words ][ 0: sums       ][ 1 ]
  *        [ 5                    ][ 2             ][ 3 ]
  *
- *     a panel of A:  head of 32 words; each step: parts of 32 rows by 16 words
- *     a strip of B:  head of 32 words; each step: parts of 16 words by 32 columns
+ *     a panel of A:  head of 32 words; each step: 32 rows by 16 words, of each part
+ *     a strip of B:  head of 32 words; each step: 16 words by 32 columns, of each part
  *
  * The tiles are configured and released within one strip: between calls a thread has none.
  */
@@ -27,7 +27,7 @@
 
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
-enum { AMX_WIDTH = 32, AMX_TILE_WORDS = 256, AMX_A_BYTES = 64, AMX_B_BYTES = 128, AMX_SUM_BYTES = 128 };
+enum { AMX_WIDTH = 32, AMX_TILE_WORDS = 256, AMX_A_BYTES = 64, AMX_B_BYTES = 128, AMX_SUM_BYTES = 128, AMX_LINE = 64 };
 
 /* What ldtilecfg reads (Intel SDM volume 2, LDTILECFG). */
 typedef struct amx_config {
@@ -185,29 +185,64 @@ AMPS_INLINE void store_sums(unsigned char *c, size_t row_bytes, bool low, bool r
     }
 }
 
+/*
+ * What will be needed later, a few lines a step, so that it comes while the tiles multiply: rows of C into the first
+ * cache, the strip after this one into the second (into the first it would drive out the operands at hand).
+ */
+typedef struct amx_ahead {
+    const char *strip;
+    size_t lines; /* of it with each step */
+    const unsigned char *c;
+    size_t c_row_bytes, c_rows, c_bytes;
+} amx_ahead;
+
+AMPS_INLINE void fetch_ahead(amx_ahead *ahead)
+{
+    for (size_t i = 0; i < ahead->lines; i++, ahead->strip += AMX_LINE) {
+        _mm_prefetch(ahead->strip, _MM_HINT_T1);
+    }
+    if (ahead->c_rows > 0) {
+        for (size_t at = 0; at < ahead->c_bytes; at += AMX_LINE) {
+            _mm_prefetch((const char *)ahead->c + at, _MM_HINT_T0);
+        }
+        ahead->c += ahead->c_row_bytes;
+        ahead->c_rows--;
+    }
+}
+
 /* The products of the step at a and b, whose first operands are loaded; then, if there are more, those of the next. */
 AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool more, bool low, bool right)
 {
-    const size_t next = AMX_WIDTH * AMX_STORED;
-#if AMX_PARTS == 3
-    /* l*h, m*h, m*m, h*m, h*l, h*h: small terms first, as far as that costs no load. */
-    const size_t part = AMX_WIDTH * 16;
-    dots_then_left(a + part, low, right);
-    dots_then_right(b + part, low, right);
+    const size_t next = AMX_WIDTH * AMX_STEP;
+#if AMX_PARTS == 2
+    /* l*h, h*h, h*l: no order has the small terms first and changes one operand at a time. */
     dots_then_left(a, low, right);
-    dots_then_right(b + 2 * part, low, right);
-    dots_then_right(b, low, right);
+    dots_then_right(b + AMX_WIDTH * 16, low, right);
 #endif
     dots_then_both(a + next + AMX_FIRST_LEFT, b + next, more, low, right);
 }
 
+/* Sums that are only to be rounded to bf16, none subnormal: whole rows by the machine's own instruction, which takes
+   subnormals for zero. */
+AMPS_INLINE void store_bf16(const amps_low_strip *s, const uint32_t *from, unsigned char *c, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++, from += AMX_WIDTH, c += s->c_row_bytes) {
+        const __m512bh row = _mm512_cvtne2ps_pbh(_mm512_load_ps(from + 16), _mm512_load_ps(from));
+        _mm512_storeu_si512(c, (__m512i)row);
+    }
+}
+
 /* One panel; a and s->b point to the heads. `low`: more than 16 rows, `right`: more than 16 columns. */
-AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows, bool low, bool right)
+AMPS_INLINE void tiles(const amps_low_strip *s, amx_ahead *later, const uint32_t *a, unsigned char *c, size_t rows,
+                       bool low, bool right)
 {
     const bool whole = rows == (low ? 32u : 16u) && s->columns == (right ? 32u : 16u);
     const bool straight = whole && s->result == AMPS_LOW_SUMS && s->alpha == 1.0f && (AMX_ADDS || !s->add);
     const uint32_t *b = s->b + AMX_WIDTH;
     a += AMX_WIDTH;
+    amx_ahead ahead = *later; /* stays in registers */
+    ahead.c = c;
+    ahead.c_rows = rows;
     memory_barrier();
     if (straight && s->add) {
         load_sums(c, s->c_row_bytes, low, right);
@@ -218,10 +253,12 @@ AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char
     load_first(b);
     load_lower(a + AMX_FIRST_LEFT, low);
     load_second(b, right);
-    for (size_t t = amx_steps(s); t > 1; t--, a += AMX_WIDTH * AMX_STORED, b += AMX_WIDTH * AMX_STORED) {
+    for (size_t t = amx_steps(s); t > 1; t--, a += AMX_WIDTH * AMX_STEP, b += AMX_WIDTH * AMX_STEP) {
+        fetch_ahead(&ahead);
         add_step(a, b, true, low, right);
     }
     add_step(a, b, false, low, right);
+    later->strip = ahead.strip;
     if (straight) {
         store_sums(c, s->c_row_bytes, low, right);
         memory_barrier();
@@ -230,36 +267,53 @@ AMPS_INLINE void tiles(const amps_low_strip *s, const uint32_t *a, unsigned char
     _Alignas(64) uint32_t kept[AMX_WIDTH * AMX_WIDTH];
     store_sums((unsigned char *)kept, AMX_SUM_BYTES, low, right);
     memory_barrier();
-    store_rows(s, kept, c, rows);
+    if (AMX_ROUNDS && s->result == AMPS_LOW_BF16 && s->alpha == 1.0f && !s->add && s->columns == AMX_WIDTH) {
+        store_bf16(s, kept, c, rows);
+    } else {
+        store_rows(s, kept, c, rows);
+    }
 }
 
-static void panel(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows)
+static void panel(const amps_low_strip *s, amx_ahead *ahead, const uint32_t *a, unsigned char *c, size_t rows)
 {
     if (rows > 16 && s->columns > 16) {
-        tiles(s, a, c, rows, true, true);
+        tiles(s, ahead, a, c, rows, true, true);
     } else if (rows > 16) {
-        tiles(s, a, c, rows, true, false);
+        tiles(s, ahead, a, c, rows, true, false);
     } else if (s->columns > 16) {
-        tiles(s, a, c, rows, false, true);
+        tiles(s, ahead, a, c, rows, false, true);
     } else {
-        tiles(s, a, c, rows, false, false);
+        tiles(s, ahead, a, c, rows, false, false);
     }
+}
+
+static amx_ahead ahead_of(const amps_low_strip *s)
+{
+    const size_t steps = amx_steps(s), panels = (s->rows + AMX_WIDTH - 1) / AMX_WIDTH;
+    const size_t lines = AMX_WIDTH * (steps * AMX_STEP + 1) / (AMX_LINE / sizeof(uint32_t));
+    return (amx_ahead){
+        .strip = (const char *)s->next,
+        .lines = s->next == NULL ? 0 : (lines + steps * panels - 1) / (steps * panels),
+        .c_row_bytes = s->c_row_bytes,
+        .c_bytes = s->columns * (s->result == AMPS_LOW_SUMS ? sizeof(uint32_t) : sizeof(uint16_t)),
+    };
 }
 
 static void strip(const amps_low_strip *s)
 {
     const uint32_t *a = s->a;
     unsigned char *c = s->c;
+    amx_ahead ahead = ahead_of(s);
     _tile_loadconfig(&whole_tiles);
     for (size_t left = s->rows; left > 0;) {
         const size_t rows = left < AMX_WIDTH ? left : AMX_WIDTH;
         if (exact(a, s->b)) {
-            panel(s, a, c, rows);
+            panel(s, &ahead, a, c, rows);
         } else {
             careful(s, a, c, rows);
         }
         left -= rows;
-        a += AMX_WIDTH * (amx_steps(s) * AMX_STORED + 1);
+        a += AMX_WIDTH * (amx_steps(s) * AMX_STEP + 1);
         c += rows * s->c_row_bytes;
     }
     _tile_release();

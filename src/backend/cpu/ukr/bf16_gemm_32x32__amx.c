@@ -14,9 +14,9 @@
 
 typedef __m512 sums;
 #define AMX_STEP                   16
-#define AMX_STORED                 16
 #define AMX_DEPTH                  32
 #define AMX_ADDS                   false
+#define AMX_ROUNDS                 true
 #define AMX_PARTS                  1
 #define AMX_FIRST_LEFT             0
 #define AMX_DOT(sums, left, right) _tile_dpbf16ps(sums, left, right)
@@ -31,10 +31,9 @@ static void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c
 #include "amx_tile.h"
 
 /* Step t of a panel: 32 rows of 32 elements. */
-static void unpack_left(const uint32_t *panel_words, size_t steps, size_t t, float *to)
+static void unpack_left(const uint32_t *panel_words, size_t t, float *to)
 {
-    const uint32_t *from = panel_words + AMX_WIDTH * (1 + t * AMX_STORED);
-    (void)steps;
+    const uint32_t *from = panel_words + AMX_WIDTH * (1 + t * AMX_STEP);
     for (size_t i = 0; i < AMX_WIDTH * AMX_STEP; i += 8, to += 16) {
         const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)(from + i));
         _mm512_store_si512(to, _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
@@ -42,11 +41,10 @@ static void unpack_left(const uint32_t *panel_words, size_t steps, size_t t, flo
 }
 
 /* Step t of a strip: 32 rows of 32 columns. */
-static void unpack_right(const uint32_t *strip_words, size_t steps, size_t t, float *to)
+static void unpack_right(const uint32_t *strip_words, size_t t, float *to)
 {
-    const uint32_t *from = strip_words + AMX_WIDTH * (1 + t * AMX_STORED);
+    const uint32_t *from = strip_words + AMX_WIDTH * (1 + t * AMX_STEP);
     const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
-    (void)steps;
     for (size_t w = 0; w < AMX_STEP; w++, from += AMX_WIDTH, to += 2 * AMX_WIDTH) {
         for (size_t j = 0; j < AMX_WIDTH; j += 16) {
             const __m512i pair = _mm512_loadu_si512(from + j);
@@ -62,7 +60,7 @@ static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
 {
     (void)left;
     panel_words[0] =
-        (uint32_t)least_exponent(panel_words + width, width * ((words + AMX_STEP - 1) / AMX_STEP * AMX_STORED));
+        (uint32_t)least_exponent(panel_words + width, width * ((words + AMX_STEP - 1) / AMX_STEP * AMX_STEP));
 }
 
 const amps_low_ukr amps_bf16_gemm_32x32__amx = {
@@ -73,7 +71,6 @@ const amps_low_ukr amps_bf16_gemm_32x32__amx = {
     .wide = 2,
     .rows = AMX_WIDTH,
     .step = AMX_STEP,
-    .step_stored = AMX_STORED,
     .strip = strip,
     .interleave = interleave,
     .pack_rows = pack_rows,

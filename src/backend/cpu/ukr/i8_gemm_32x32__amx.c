@@ -9,8 +9,8 @@
 
 typedef __m512i sums;
 #define AMX_STEP                   16
-#define AMX_STORED                 16
 #define AMX_ADDS                   true
+#define AMX_ROUNDS                 false
 #define AMX_PARTS                  1
 #define AMX_FIRST_LEFT             0
 #define AMX_DOT(sums, left, right) _tile_dpbssd(sums, left, right)
@@ -40,7 +40,6 @@ const amps_low_ukr amps_i8_gemm_32x32__amx = {
     .wide = 2,
     .rows = AMX_WIDTH,
     .step = AMX_STEP,
-    .step_stored = AMX_STORED,
     .integer = true,
     .strip = strip,
     .interleave = interleave,

@@ -19,32 +19,32 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512i 
     _mm512_mask_storeu_epi32(c, lanes, x);
 }
 
-/* 16 columns of one row, or nothing. */
-static inline __m128i row16(const unsigned char *from, __mmask16 lanes)
-{
-    return _mm_maskz_loadu_epi8(lanes, from);
-}
+/* Rows are read 32 bytes at a time, and the next strip goes on where this one ends: too many streams for the machine's
+   own prefetching. */
+enum { AHEAD = 128 };
 
-/* Four rows of 16 columns a step. */
+/* Four rows of at most 32 columns a step. */
 static inline void interleave(const unsigned char *from, size_t row_bytes, size_t interior, uint32_t *to, size_t to_row,
                               size_t n)
 {
+    const __mmask32 columns = (__mmask32)(((uint64_t)1 << n) - 1u);
     for (size_t k = 0; k < interior; k += 4, from += 4 * row_bytes, to += to_row) {
-        const size_t rows = interior - k < 4 ? interior - k : 4;
-        for (size_t j = 0; j < n; j += 16) {
-            const __mmask16 lanes = (__mmask16)(n - j < 16 ? (1u << (n - j)) - 1u : 0xffffu);
-            const unsigned char *x = from + j;
-            const __m128i r0 = row16(x, lanes), r1 = row16(x + row_bytes, rows > 1 ? lanes : 0);
-            const __m128i r2 = row16(x + 2 * row_bytes, rows > 2 ? lanes : 0);
-            const __m128i r3 = row16(x + 3 * row_bytes, rows > 3 ? lanes : 0);
-            const __m128i low01 = _mm_unpacklo_epi8(r0, r1), high01 = _mm_unpackhi_epi8(r0, r1);
-            const __m128i low23 = _mm_unpacklo_epi8(r2, r3), high23 = _mm_unpackhi_epi8(r2, r3);
-            __m512i words = _mm512_castsi128_si512(_mm_unpacklo_epi16(low01, low23));
-            words = _mm512_inserti32x4(words, _mm_unpackhi_epi16(low01, low23), 1);
-            words = _mm512_inserti32x4(words, _mm_unpacklo_epi16(high01, high23), 2);
-            words = _mm512_inserti32x4(words, _mm_unpackhi_epi16(high01, high23), 3);
-            _mm512_mask_storeu_epi32(to + j, lanes, words);
+        __m256i row[4];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++) {
+            const unsigned char *const x = from + (k + i < interior ? i : 0) * row_bytes;
+            row[i] = _mm256_maskz_loadu_epi8(k + i < interior ? columns : 0, x);
+            _mm_prefetch((const char *)x + AHEAD, _MM_HINT_T0);
         }
+        /* In each half of 16 columns: words 0 … 3, 4 … 7, 8 … 11, 12 … 15. */
+        const __m256i low01 = _mm256_unpacklo_epi8(row[0], row[1]), high01 = _mm256_unpackhi_epi8(row[0], row[1]);
+        const __m256i low23 = _mm256_unpacklo_epi8(row[2], row[3]), high23 = _mm256_unpackhi_epi8(row[2], row[3]);
+        const __m512i first = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_unpacklo_epi16(low01, low23)),
+                                                 _mm256_unpackhi_epi16(low01, low23), 1);
+        const __m512i second = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_unpacklo_epi16(high01, high23)),
+                                                  _mm256_unpackhi_epi16(high01, high23), 1);
+        _mm512_mask_storeu_epi32(to, (__mmask16)columns, _mm512_shuffle_i64x2(first, second, 0x88));
+        _mm512_mask_storeu_epi32(to + 16, (__mmask16)(columns >> 16), _mm512_shuffle_i64x2(first, second, 0xdd));
     }
 }
 

@@ -37,6 +37,7 @@ typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16 } amps
 typedef struct amps_low_strip {
     const uint32_t *a; /* the first panel's head; panels follow one another */
     const uint32_t *b; /* the strip's head */
+    const uint32_t *next; /* that of the strip that comes after it, to be fetched meanwhile; NULL: none */
     /* For `in_place` instead: a are rows of words a_row apart, without heads, and B is read where it lies. */
     size_t a_row;
     const unsigned char *b_rows;
@@ -56,10 +57,9 @@ typedef struct amps_low_ukr {
     size_t element;     /* bytes of one of them as the operand stores it */
     size_t lanes, wide; /* words in a vector, vectors in a strip */
     size_t rows;        /* highest panel */
-    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, and each step takes step_stored words
-       of an element's room. Packing puts the words at the end of that room, `seal` may rearrange them. A panel of A has
-       `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
-    size_t step, step_stored;
+    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, which `seal` may rearrange. A panel
+       of A has `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
+    size_t step;
     bool integer; /* sums are i32 */
     void (*strip)(const amps_low_strip *strip);
     /* The same with B's rows as the operand has them; NULL where there is none. */
