@@ -240,8 +240,9 @@ static void measure(double milliseconds)
     }
     for (size_t i = 0; i < 2; i++) {
         qsort(loads[i], RUNS, sizeof loads[i][0], compare);
-        (void)printf("%-52s median %6.0f GB/s, best %6.0f, least %6.0f\n", i == 0 ? "tile loads alone" : "vector loads alone",
-                     loads[i][RUNS / 2], loads[i][RUNS - 1], loads[i][0]);
+        (void)printf("%-52s median %6.0f GB/s, best %6.0f, least %6.0f\n",
+                     i == 0 ? "tile loads alone" : "vector loads alone", loads[i][RUNS / 2], loads[i][RUNS - 1],
+                     loads[i][0]);
     }
     free(a);
     free(b);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_split.c: f32 products large enough to be cut into bf16 parts where there are tiles and that is allowed: every element of blocks of C is
- * compared with double within the documented bound, (2^-15 + 2·K·u)·|A||B| (and 2^-23·|beta·C|) with tiles, 2·K·u·|A||B| without, on every instruction set. The operands are
- * what could break the cutting: mixed and extreme exponents, cancellation, subnormals, values all of whose bits count,
- * infinities and NaN, alone and in one row or column among ordinary ones.
+ * test_split.c: f32 products large enough to be cut into bf16 parts where there are tiles and that is allowed: every
+ * element of blocks of C is compared with double within the documented bounds, (2^-15 + 2·K·u)·|A||B| (and
+ * 2^-23·|beta·C|) with tiles, 2·K·u·|A||B| without, on every instruction set. The operands are what could break the
+ * cutting: mixed and extreme exponents, cancellation, subnormals, values all of whose bits count, infinities and NaN,
+ * alone and in one row or column among ordinary ones.
  */
 #include "backend/cpu/gemm.h"
 
@@ -150,9 +151,9 @@ static void run_all(const amps_cpu_device *device)
 static void run_limits(const amps_cpu_device *device)
 {
     static const product plain = {false, false, 1.0, 0.0};
-    static const int exponents[][2] = {{-122, 45},  {-104, 24},  {-103, 23}, {-102, 22}, {-103, 40},
-                                       {-41, -40},  {-40, -40},  {-40, -39}, {-49, -48}, {-48, -48}, {-48, -47}, {-75, -76}, {-130, 0},
-                                       {0, -135},   {-60, -70},  {100, -20}, {60, 23},   {60, 24},
+    static const int exponents[][2] = {{-122, 45},  {-104, 24},  {-103, 23}, {-102, 22}, {-103, 40}, {-41, -40},
+                                       {-40, -40},  {-40, -39},  {-49, -48}, {-48, -48}, {-48, -47}, {-75, -76},
+                                       {-130, 0},   {0, -135},   {-60, -70}, {100, -20}, {60, 23},   {60, 24},
                                        {125, -100}, {126, -100}, {127, -60}, {-100, 125}};
     for (size_t i = 0; i < sizeof exponents / sizeof exponents[0]; i++) {
         char what[64];

@@ -44,17 +44,17 @@ typedef struct amps_gemm_job {
     size_t kept_columns; /* its columns: n rounded up to whole strips */
     bool keep_a; /* of AMPS_GEMM_LOW: the same of a constant A; f32 is read where it lies, or packed by the task */
     const uint32_t *kept_a;
-    size_t kept_rows;                     /* its rows: m rounded up to whole panels */
+    size_t kept_rows;                      /* its rows: m rounded up to whole panels */
     size_t shared_a_words, shared_b_words; /* of AMPS_GEMM_LOW: what all threads pack together, before their tasks */
     size_t shared_bytes;                   /* both, in front of the threads' own scratch */
-    size_t tail;                          /* last columns of C that are dot products instead of part of a vector */
-    size_t vectors;                       /* strip width in vectors */
-    size_t panel_rows;                    /* highest panel */
-    size_t group;                         /* columns of B that are packed at a time, side by side in memory */
-    size_t mc, nc, kc;                    /* block sizes */
-    size_t batch_tasks, m_tasks, n_tasks; /* tasks = their product */
-    size_t a_floats, b_floats, c_floats;  /* scratch of one thread */
-    size_t tail_floats;                   /* and the tail of B, turned around */
+    size_t tail;                           /* last columns of C that are dot products instead of part of a vector */
+    size_t vectors;                        /* strip width in vectors */
+    size_t panel_rows;                     /* highest panel */
+    size_t group;                          /* columns of B that are packed at a time, side by side in memory */
+    size_t mc, nc, kc;                     /* block sizes */
+    size_t batch_tasks, m_tasks, n_tasks;  /* tasks = their product */
+    size_t a_floats, b_floats, c_floats;   /* scratch of one thread */
+    size_t tail_floats;                    /* and the tail of B, turned around */
     size_t thread_bytes;
 } amps_gemm_job;
 

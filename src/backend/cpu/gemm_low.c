@@ -25,14 +25,14 @@ enum {
     PANELS = 16,           /* of a block of rows whose sums need scratch */
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
-    B_BYTES = 8 << 20,    /* of a block of packed columns: stays in L3 */
-    TILE_WORDS = 1024,    /* of AMX kernels, whose panels and strips both come from L2; sums stay in tiles as long */
-    TILE_L2_SHARE = 4,    /* of which their panels of A take so much: two CPUs may share one */
-    SPLIT_WORK = 1 << 27, /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
-    SPLIT_LEAST = 128,    /* and the least of each side */
+    B_BYTES = 8 << 20,       /* of a block of packed columns: stays in L3 */
+    TILE_WORDS = 1024,       /* of AMX kernels, whose panels and strips both come from L2; sums stay in tiles as long */
+    TILE_L2_SHARE = 4,       /* of which their panels of A take so much: two CPUs may share one */
+    SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
+    SPLIT_LEAST = 128,       /* and the least of each side */
     SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
     PAGE_WORDS = 1024,       /* each from a page on */
-    I32_INTERIOR = 131071 /* so many products of two i8 stay below 2^31 */
+    I32_INTERIOR = 131071    /* so many products of two i8 stay below 2^31 */
 };
 
 static size_t divide_up(size_t a, size_t b)
@@ -453,6 +453,7 @@ static void run_strips(const low_block *block, size_t w, size_t words)
                              block->j * job->low->element;
     const size_t from = args->m <= job->mc ? w : 0; /* the first word that is packed */
     const size_t columns = divide_up(block->n, width) * width;
+    const bool far = columns * job->kc > args->device->caches.l2_bytes / 2 / sizeof(uint32_t);
     for (size_t j = 0; j < block->n; j += width) {
         const uint32_t *kept = (const uint32_t *)(const void *)job->kept_b;
         s.b = kept != NULL ? kept + place(job, job->kept_columns, block->j + j, w)
@@ -460,7 +461,7 @@ static void run_strips(const low_block *block, size_t w, size_t words)
         s.columns = amps_min(width, block->n - j);
         s.c = c + j * size;
         s.b_rows = b + j * job->low->element;
-        s.next = j + width < block->n ? s.b + (place(job, columns, width, w) - place(job, columns, 0, w)) : NULL;
+        s.next = far && j + width < block->n ? s.b + (place(job, columns, width, w) - place(job, columns, 0, w)) : NULL;
         (job->low_in_place ? job->low->in_place : job->low->strip)(&s);
     }
 }

@@ -158,7 +158,7 @@ void amps_low_pack(const amps_low_layout *layout, const amps_pack_source *source
     const size_t group = low->group, width = layout->width;
     const size_t panel_words = amps_low_panel_words(low, width, words);
     const bool rows = layout->left && low->step != 0;
-    block b = {layout,     source, x0, count, w0 * group, amps_min(words * group, layout->interior - w0 * group),
+    block b = {layout,    source, x0, count, w0 * group, amps_min(words * group, layout->interior - w0 * group),
                to + width};
     if (!rows) {
         fill_up(&b, words, panel_words);

@@ -194,6 +194,7 @@ typedef struct amx_ahead {
     size_t lines; /* of it with each step */
     const unsigned char *c;
     size_t c_row_bytes, c_rows, c_bytes;
+    size_t c_each; /* rows of C with each step */
 } amx_ahead;
 
 AMPS_INLINE void fetch_ahead(amx_ahead *ahead)
@@ -201,12 +202,11 @@ AMPS_INLINE void fetch_ahead(amx_ahead *ahead)
     for (size_t i = 0; i < ahead->lines; i++, ahead->strip += AMX_LINE) {
         _mm_prefetch(ahead->strip, _MM_HINT_T1);
     }
-    if (ahead->c_rows > 0) {
+    for (size_t i = ahead->c_each; i > 0 && ahead->c_rows > 0; i--, ahead->c_rows--) {
         for (size_t at = 0; at < ahead->c_bytes; at += AMX_LINE) {
             _mm_prefetch((const char *)ahead->c + at, _MM_HINT_T0);
         }
         ahead->c += ahead->c_row_bytes;
-        ahead->c_rows--;
     }
 }
 
@@ -295,6 +295,7 @@ static amx_ahead ahead_of(const amps_low_strip *s)
         .strip = (const char *)s->next,
         .lines = s->next == NULL ? 0 : (lines + steps * panels - 1) / (steps * panels),
         .c_row_bytes = s->c_row_bytes,
+        .c_each = AMX_WIDTH / steps + 1,
         .c_bytes = s->columns * (s->result == AMPS_LOW_SUMS ? sizeof(uint32_t) : sizeof(uint16_t)),
     };
 }
