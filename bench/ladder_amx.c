@@ -187,7 +187,7 @@ static TILES double tile_loads(const unsigned char *a)
         memory_barrier();
     }
     _tile_release();
-    return (double)PASSES * LOADED / (now() - begin) * 1e-9;
+    return (double)PASSES * (double)LOADED / (now() - begin) * 1e-9;
 }
 
 static VECTORS double vector_loads(const unsigned char *a)
@@ -199,7 +199,7 @@ static VECTORS double vector_loads(const unsigned char *a)
             __asm__ volatile("" ::"v"(x));
         }
     }
-    return (double)PASSES * LOADED / (now() - begin) * 1e-9;
+    return (double)PASSES * (double)LOADED / (now() - begin) * 1e-9;
 }
 
 static int compare(const void *x, const void *y)

@@ -453,7 +453,8 @@ static void run_strips(const low_block *block, size_t w, size_t words)
                              block->j * job->low->element;
     const size_t from = args->m <= job->mc ? w : 0; /* the first word that is packed */
     const size_t columns = divide_up(block->n, width) * width;
-    const bool far = columns * job->kc > args->device->caches.l2_bytes / 2 / sizeof(uint32_t);
+    /* Not what this thread has just packed into its second cache. */
+    const bool far = job->kept_b != NULL || columns * job->kc > args->device->caches.l2_bytes / 2 / sizeof(uint32_t);
     for (size_t j = 0; j < block->n; j += width) {
         const uint32_t *kept = (const uint32_t *)(const void *)job->kept_b;
         s.b = kept != NULL ? kept + place(job, job->kept_columns, block->j + j, w)
