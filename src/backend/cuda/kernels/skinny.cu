@@ -130,13 +130,25 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
     }
 }
 
+/* A load that stands where it is written: the compiler moves no ordinary one across the wait. */
+__device__ inline uint4 load_now(const void *at)
+{
+    uint4 x;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(at) : "memory");
+    return x;
+}
+
 /* ---- FMA units, dense interior ---------------------------------------------------------------- */
 
-/* A warp takes R columns and goes along the interior in steps of 512 bytes. */
+/* A warp takes R columns and goes along the interior in steps of 512 bytes. The first eight steps of a settled matrix are
+   on their way, in registers, while the kernel before still runs. */
 template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma(const amps_gemm_params &p)
 {
-    constexpr int V = 16 / sizeof(T);
-    begin_product(p);
+    constexpr int V = 16 / sizeof(T), AHEAD = M == 1 && R == 1 ? 8 : 0;
+    launch_next();
+    if (AHEAD == 0 ? p.settled != AMPS_SETTLED_BOTH : !(p.settled & AMPS_SETTLED_RIGHT)) {
+        wait_previous();
+    }
     const int lane = threadIdx.x % 32;
     const int64_t groups = (p.columns + WARPS * R - 1) / (WARPS * R), matrix = blockIdx.x / groups;
     const int64_t n0 = ((blockIdx.x - matrix * groups) * WARPS + threadIdx.x / 32) * R;
@@ -148,8 +160,32 @@ template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma
         column[n] = many + min(n0 + n, p.columns - 1) * p.right_column;
     }
     float sum[M][R] = {};
+    if constexpr (AHEAD > 0) {
+        uint4 first[AHEAD];
+#pragma unroll
+        for (int n = 0; n < AHEAD; n++) {
+            const int64_t k = (n * 32 + lane) * V;
+            first[n] = k < p.interior ? load_now(column[0] + k) : make_uint4(0, 0, 0, 0);
+        }
+        if (!(p.settled & AMPS_SETTLED_LEFT)) {
+            wait_previous();
+        }
+#pragma unroll
+        for (int n = 0; n < AHEAD; n++) {
+            const int64_t k = (n * 32 + lane) * V;
+            if (k < p.interior) {
+                float a[V], b[V];
+                unpack<T, V>(few + k, a);
+                unpack<T, V>(reinterpret_cast<const T *>(&first[n]), b);
+#pragma unroll
+                for (int i = 0; i < V; i++) {
+                    sum[0][0] = fmaf(a[i], b[i], sum[0][0]);
+                }
+            }
+        }
+    }
 #pragma unroll 8
-    for (int64_t k = lane * V; k < p.interior; k += 32 * V) { /* the interior is a multiple of V here */
+    for (int64_t k = (AHEAD * 32 + lane) * V; k < p.interior; k += 32 * V) { /* the interior is a multiple of V here */
         float b[R][V];
 #pragma unroll
         for (int n = 0; n < R; n++) {
@@ -186,9 +222,13 @@ template <typename T, int M, int R> __device__ __forceinline__ void skinny_k_fma
 /* Each lane makes V columns of M rows; 16 warps of a block and the blocks of a cluster take turns along the interior. */
 template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(const amps_gemm_params &p)
 {
+    constexpr int AHEAD = M == 1 ? 8 : 0;
     __shared__ float part[WARPS_N][M][32 * V + 4];
     __shared__ float whole[M][32 * V];
-    begin_product(p);
+    launch_next();
+    if (AHEAD == 0 ? p.settled != AMPS_SETTLED_BOTH : !(p.settled & AMPS_SETTLED_RIGHT)) {
+        wait_previous();
+    }
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     auto cluster = cooperative_groups::this_cluster();
@@ -201,9 +241,33 @@ template <typename T, int M, int V> __device__ __forceinline__ void skinny_n(con
     const T *few = (const T *)p.left + matrix * p.left_matrix;
     const T *many = (const T *)p.right + matrix * p.right_matrix;
     float sum[M][V] = {};
+    int64_t first_k = split * WARPS_N + warp;
+    if constexpr (AHEAD > 0) { /* as in skinny_k_fma */
+        uint4 first[AHEAD];
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+            const int64_t k = first_k + u * splits * WARPS_N;
+            first[u] = k < p.interior && n < p.columns ? load_now(many + k * p.right_row + n) : make_uint4(0, 0, 0, 0);
+        }
+        if (!(p.settled & AMPS_SETTLED_LEFT)) {
+            wait_previous();
+        }
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+            const int64_t k = first_k + u * splits * WARPS_N;
+            float b[V];
+            unpack<T, V>(reinterpret_cast<const T *>(&first[u]), b);
+            const float a = k < p.interior ? to_f32(few[k * p.left_column]) : 0.0f;
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                sum[0][i] = fmaf(a, b[i], sum[0][i]);
+            }
+        }
+        first_k += AHEAD * splits * WARPS_N;
+    }
     if (n < p.columns) { /* columns are a multiple of V here */
 #pragma unroll 8
-        for (int64_t k = split * WARPS_N + warp; k < p.interior; k += splits * WARPS_N) {
+        for (int64_t k = first_k; k < p.interior; k += splits * WARPS_N) {
             float b[V];
             unpack<T, V>(many + k * p.right_row + n, b);
 #pragma unroll
