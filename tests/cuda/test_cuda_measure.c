@@ -89,6 +89,7 @@ static void test_remembers(void)
     fake_cuda_fast("tile_f16_nt_64x64");
     CHECK(!explains(0, "measured"));
     CHECK(explains(ANYMPS_MEASURE, "64x64"));
+    CHECK(explains(ANYMPS_MEASURE, "after its left operand"));
     fake_cuda_fast("");
     CHECK(explains(0, "64x64"));
     CHECK(explains(0, "(measured)"));

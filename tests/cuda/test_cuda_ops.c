@@ -197,6 +197,42 @@ static void check_settled(operands *self, anymps_dtype dtype, size_t side, size_
     drop(self);
 }
 
+/* Of two products, the second of which reads what the first has written: the first is ours, the second is that algorithm of
+   cuBLASLt which the table names, the fake's second, or ours where there is none. */
+static void check_named(operands *self)
+{
+    const bool vendor = getenv("ANYMPS_CUDA_CUBLASLT") == NULL;
+    const size_t side = 1024;
+    anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
+    anymps_kernel *kernel = NULL;
+    anymps_queue *queue = NULL;
+    anymps_command_buffer *commands = NULL;
+    anymps_matrix *m[4];
+    for (int i = 0; i < 4; i++) {
+        m[i] = matrix(self, 1, side, side, ANYMPS_DTYPE_BF16, 0, 0);
+    }
+    desc.left_dtype = desc.right_dtype = desc.result_dtype = ANYMPS_DTYPE_BF16;
+    desc.rows = desc.columns = desc.interior = side;
+    EXPECT_OK(self->status);
+    EXPECT_OK(anymps_matmul_create(self->device, &desc, &kernel));
+    EXPECT_OK(anymps_queue_create(self->device, &queue));
+    EXPECT_OK(anymps_command_buffer_create(queue, &commands));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[0], m[1], m[2], NULL));
+    EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[1], m[3], NULL));
+    settled_count = 0;
+    fake_cublaslt_fail_at(0);
+    fake_cuda_watch(note_settled);
+    EXPECT_OK(anymps_command_buffer_commit(commands));
+    EXPECT_OK(anymps_command_buffer_wait(commands));
+    fake_cuda_watch(NULL);
+    EXPECT(settled_count == (vendor ? 1 : 2) && settled_of[0] == AMPS_SETTLED_BOTH);
+    EXPECT(fake_cublaslt_products() == (vendor ? 1 : 0) && (!vendor || fake_cublaslt_latest() == 2));
+    anymps_command_buffer_release(commands);
+    anymps_queue_release(queue);
+    anymps_kernel_release(kernel);
+    drop(self);
+}
+
 static anymps_status times_vector(operands *self, product_types t, size_t rows, size_t columns, bool transpose)
 {
     anymps_matrix_vector_desc desc = ANYMPS_MATRIX_VECTOR_DESC_INIT;
@@ -413,6 +449,7 @@ int main(void)
         check_settled(&self, ANYMPS_DTYPE_BF16, 256, 0);
         check_settled(&self, ANYMPS_DTYPE_BF16, 256, 2);
         check_settled(&self, ANYMPS_DTYPE_F16, 2048, 0);
+        check_named(&self);
         check_vectors(&self);
         check_layers(&self);
         check_adapters(&self);

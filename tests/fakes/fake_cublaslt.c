@@ -31,6 +31,7 @@ typedef struct candidate {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long fail_at, calls, products, live;
+static uint64_t latest; /* algorithm that ran */
 
 void fake_cublaslt_fail_at(long n)
 {
@@ -61,6 +62,14 @@ long fake_cublaslt_products(void)
 long fake_cublaslt_live(void)
 {
     return read_counter(&live);
+}
+
+long fake_cublaslt_latest(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    const long value = (long)latest;
+    (void)pthread_mutex_unlock(&lock);
+    return value;
 }
 
 /* Counts the call; false: it has to fail. */
@@ -196,6 +205,26 @@ int cublasLtMatmulAlgoGetHeuristic(object *handle, object *description, object *
     return SUCCESS;
 }
 
+/* Two algorithms, in the order of cublasLtMatmulAlgoConfigAttributes_t: identity, tile, splits, reduction, swizzle, custom,
+   stages, inner, cluster. */
+int cublasLtMatmulAlgoConfigGetAttribute(const uint64_t *algorithm, int attribute, void *value, size_t size,
+                                         size_t *written)
+{
+    enum { ATTRIBUTES = 9, FIRST_NARROW = 7 };
+    static const uint16_t configs[2][ATTRIBUTES] = {{66, 18, 1, 0, 0, 3, 35, 0, 5}, {66, 17, 1, 0, 0, 0, 35, 0, 3}};
+    if (!begin() || attribute < 0 || attribute >= ATTRIBUTES || algorithm[0] < 1 || algorithm[0] > 2) {
+        return INVALID_VALUE;
+    }
+    const uint16_t narrow = configs[algorithm[0] - 1][attribute];
+    const uint32_t wide = narrow;
+    if (size != (attribute < FIRST_NARROW ? sizeof wide : sizeof narrow)) {
+        return INVALID_VALUE;
+    }
+    memcpy(value, attribute < FIRST_NARROW ? (const void *)&wide : (const void *)&narrow, size);
+    *written = size;
+    return SUCCESS;
+}
+
 int cublasLtMatmul(object *handle, object *description, const void *alpha, uintptr_t a, object *layout_a, uintptr_t b,
                    object *layout_b, const void *beta, uintptr_t c, object *layout_c, uintptr_t d, object *layout_d,
                    const uint64_t *algorithm, uintptr_t workspace, size_t workspace_size, void *stream)
@@ -208,5 +237,8 @@ int cublasLtMatmul(object *handle, object *description, const void *alpha, uintp
                       alpha != NULL && beta != NULL && a % 16 == 0 && b % 16 == 0 && c % 16 == 0 && c == d &&
                       algorithm[0] != 0 && (workspace_size == 0 || workspace != 0) && stream != NULL;
     count(&products, good ? 1 : 0);
+    (void)pthread_mutex_lock(&lock);
+    latest = algorithm[0];
+    (void)pthread_mutex_unlock(&lock);
     return good ? SUCCESS : INVALID_VALUE;
 }

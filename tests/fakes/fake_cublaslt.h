@@ -11,6 +11,8 @@ void fake_cublaslt_fail_at(long n);
 /* Calls since then; products since then; handles, descriptions, layouts and preferences that are alive. */
 long fake_cublaslt_calls(void);
 long fake_cublaslt_products(void);
+/* Which of the two algorithms ran last: 1 or 2. */
+long fake_cublaslt_latest(void);
 long fake_cublaslt_live(void);
 
 #endif /* FAKE_CUBLASLT_H */

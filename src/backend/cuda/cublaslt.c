@@ -56,6 +56,7 @@ typedef struct lt_functions {
     int (*preference_set)(lt_object preference, int attribute, const void *value, size_t size);
     int (*heuristic)(lt_object handle, lt_object desc, lt_object a, lt_object b, lt_object c, lt_object d,
                      lt_object preference, int wanted, lt_candidate *candidates, int *found);
+    int (*config)(const lt_algorithm *algorithm, int attribute, void *value, size_t size, size_t *written);
     int (*matmul)(lt_object handle, lt_object desc, const void *alpha, CUdeviceptr a, lt_object layout_a, CUdeviceptr b,
                   lt_object layout_b, const void *beta, CUdeviceptr c, lt_object layout_c, CUdeviceptr d,
                   lt_object layout_d, const lt_algorithm *algorithm, CUdeviceptr workspace, size_t workspace_size,
@@ -69,6 +70,7 @@ typedef struct lt_entry {
     lt_object desc, a, b, c;
     unsigned count; /* of algorithms, best guess first */
     lt_algorithm algorithms[AMPS_LT_ALGORITHMS];
+    amps_lt_config configs[AMPS_LT_ALGORITHMS]; /* all 0: the library does not say */
 } lt_entry;
 
 enum { ENTRIES = 128 };
@@ -106,6 +108,7 @@ static bool find_all(void *library, lt_functions *call)
            find(library, "cublasLtMatmulPreferenceDestroy", &call->preference_destroy) &&
            find(library, "cublasLtMatmulPreferenceSetAttribute", &call->preference_set) &&
            find(library, "cublasLtMatmulAlgoGetHeuristic", &call->heuristic) &&
+           find(library, "cublasLtMatmulAlgoConfigGetAttribute", &call->config) &&
            find(library, "cublasLtMatmul", &call->matmul);
 }
 
@@ -223,6 +226,25 @@ static bool make_objects(amps_cublaslt *lt, lt_entry *entry)
            make_layout(lt, &entry->c, p->result, p->m, p->n, p->ldc, p->batch, p->step_c);
 }
 
+/* The last two of the attributes have 16 bits, the others 32. Without an answer it stays 0 as a whole. */
+static void read_config(const amps_cublaslt *lt, const lt_algorithm *algorithm, amps_lt_config *config)
+{
+    enum { ATTRIBUTES = sizeof *config / sizeof(int32_t), FIRST_NARROW = 7 };
+    int32_t values[ATTRIBUTES];
+    bool good = true;
+    for (int i = 0; good && i < ATTRIBUTES; i++) {
+        uint16_t narrow = 0;
+        size_t written;
+        values[i] = 0;
+        good = i < FIRST_NARROW ? lt->call.config(algorithm, i, &values[i], sizeof values[i], &written) == 0
+                                : lt->call.config(algorithm, i, &narrow, sizeof narrow, &written) == 0;
+        values[i] += narrow;
+    }
+    if (good) {
+        memcpy(config, values, sizeof *config);
+    }
+}
+
 static bool ask(amps_cublaslt *lt, lt_entry *entry)
 {
     lt_object preference = NULL;
@@ -246,6 +268,7 @@ static bool ask(amps_cublaslt *lt, lt_entry *entry)
     }
     for (int i = 0; good && i < found && i < AMPS_LT_ALGORITHMS; i++) {
         if (candidates[i].state == 0) {
+            read_config(lt, &candidates[i].algorithm, &entry->configs[entry->count]);
             entry->algorithms[entry->count++] = candidates[i].algorithm;
         }
     }
@@ -288,6 +311,22 @@ unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem)
     }
     (void)pthread_mutex_unlock(&lt->lock);
     return count;
+}
+
+bool amps_cublaslt_config(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, amps_lt_config *config)
+{
+    (void)pthread_mutex_lock(&lt->lock);
+    bool good = false;
+    if (amps_cuda_enter(lt->device) == CUDA_SUCCESS) {
+        const lt_entry *const entry = entry_for(lt, problem);
+        if (which < entry->count) {
+            *config = entry->configs[which];
+            good = config->tile != 0 || config->id != 0;
+        }
+        amps_cuda_leave();
+    }
+    (void)pthread_mutex_unlock(&lt->lock);
+    return good;
 }
 
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,

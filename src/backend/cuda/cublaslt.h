@@ -35,6 +35,14 @@ uint64_t amps_cublaslt_version(const amps_cublaslt *lt);
 enum { AMPS_LT_ALGORITHMS = 8 };
 unsigned amps_cublaslt_has(amps_cublaslt *lt, const amps_lt_problem *problem);
 
+/* What an algorithm is, in the library's own numbers (cublasLtMatmulAlgoConfigAttributes_t), in the order of its enumerators. */
+typedef struct amps_lt_config {
+    int32_t id, tile, splits, reduction, swizzle, custom, stages, inner, cluster;
+} amps_lt_config;
+
+/* Of algorithm `which`; false if the library has none of that number or does not say. */
+bool amps_cublaslt_config(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, amps_lt_config *config);
+
 /* Runs it by algorithm `which`: c = alpha*a*b + beta*c + bias. The factors are of the problem's scale type. Context
    entered. */
 anymps_status amps_cublaslt_run(amps_cublaslt *lt, const amps_lt_problem *problem, unsigned which, const void *alpha,

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 
 #include <stdio.h>
+#include <string.h>
 
 amps_gemm_kind amps_gemm_kind_of(anymps_dtype left, anymps_dtype right, anymps_dtype result)
 {
@@ -106,12 +107,19 @@ anymps_status amps_choice_run(amps_cuda_emitter *out, const amps_gemm *gemm, con
 }
 
 /* Enough for what runs it now and for what is usual: a measurement may come between the first commit, which takes the
-   scratch, and the second, which builds the graph. */
+   scratch, and the second, which builds the graph. Who makes the left operand is not known here. */
 size_t amps_cuda_gemm_scratch(amps_cuda_device *device, const amps_gemm *gemm)
 {
-    bool measured;
-    const amps_gemm_choice choice = amps_choice_of(device, gemm, &measured), usual = amps_choice_usual(device, gemm);
-    return amps_max(amps_choice_scratch(gemm, &choice), amps_choice_scratch(gemm, &usual));
+    size_t bytes = 0;
+    amps_gemm either = *gemm;
+    for (int settled = 0; settled <= 1; settled++) {
+        bool measured;
+        either.left_settled = settled != 0;
+        const amps_gemm_choice choice = amps_choice_of(device, &either, &measured);
+        const amps_gemm_choice usual = amps_choice_usual(device, &either);
+        bytes = amps_max(bytes, amps_max(amps_choice_scratch(gemm, &choice), amps_choice_scratch(gemm, &usual)));
+    }
+    return bytes;
 }
 
 anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
@@ -127,8 +135,8 @@ anymps_status amps_cuda_gemm_emit(amps_cuda_emitter *out, const amps_gemm *gemm)
     return amps_choice_run(out, gemm, &choice);
 }
 
-/* Measures the product and says what it found. */
-static anymps_status measure(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
+/* Measures one of the two ways to stand in a commit. */
+static anymps_status measure_one(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
 {
     amps_measured_entry entry;
     char name[128];
@@ -140,11 +148,27 @@ static anymps_status measure(amps_cuda_device *device, const amps_gemm *gemm, ch
     return ANYMPS_OK;
 }
 
-/* An explanation before any operand is known: it takes dense, aligned ones. A product that the vendor's library has not
-   got is refused here if it was asked for by name, so that encode never finds out. */
-anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
+/* Measures the product as it is where it can overlap with others, and where its left operand has just been made. */
+static anymps_status measure(amps_cuda_device *device, const amps_gemm *gemm, char *text, size_t size)
+{
+    char after[256];
+    amps_gemm follower = *gemm;
+    follower.left_settled = false;
+    ANYMPS_TRY(measure_one(device, &follower, after, sizeof after));
+    ANYMPS_TRY(measure_one(device, gemm, text, size));
+    const size_t used = strlen(text);
+    (void)snprintf(text + used, size - used, "; after its left operand: %s", after);
+    return ANYMPS_OK;
+}
+
+/* An explanation before any operand is known: it takes dense, aligned ones that nothing in the commit writes. A product that
+   the vendor's library has not got is refused here if it was asked for by name, so that encode never finds out. */
+anymps_status amps_cuda_gemm_prepare(amps_cuda_device *device, const amps_gemm *sizes, char *text, size_t size)
 {
     bool measured;
+    amps_gemm settled = *sizes;
+    settled.left_settled = settled.right_settled = true;
+    const amps_gemm *const gemm = &settled;
     const amps_gemm_choice choice = amps_choice_of(device, gemm, &measured);
     ANYMPS_FAIL_IF(gemm->algorithm == ANYMPS_ALGORITHM_VENDOR && choice.engine == AMPS_ENGINE_ANY, ANYMPS_UNSUPPORTED,
                    "create: cuBLASLt is not installed or has no algorithm for this product");

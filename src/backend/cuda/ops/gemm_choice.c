@@ -50,14 +50,19 @@ static offers ask(amps_cuda_device *device, const amps_gemm *gemm)
     return can;
 }
 
-/* One row or column times a matrix. Where the interior is dense our dot products are ahead of everything; where the columns
-   are, cuBLASLt is for f32 and up to some size, then tiles by warpgroup. */
+/* One row or column times a matrix. Where the interior is dense our dot products are ahead of everything, but for int8 of
+   large matrices, which go by warpgroup; where the columns are, cuBLASLt is for f32 and up to some size, then tiles by
+   warpgroup. cuBLASLt has no int8 of dense columns. */
 static amps_gemm_engine engine_for_one(const amps_gemm *gemm, const offers *can)
 {
     const amps_gemm_params *const p = &gemm->params;
     const bool dense_interior = p->rows == 1 ? p->right_row == 1 : p->left_column == 1;
     const bool wide = p->rows + p->columns >= 4096 && p->interior >= 2048;
-    if (can->skinny && (dense_interior || size_of(gemm) < cube(100))) {
+    const bool whole = gemm->kind == AMPS_GEMM_I8_I32;
+    if (can->wgmma && whole && dense_interior && wide) {
+        return AMPS_ENGINE_WGMMA;
+    }
+    if (can->skinny && (dense_interior || whole || size_of(gemm) < cube(100))) {
         return AMPS_ENGINE_SKINNY;
     }
     if (can->vendor && !(can->wgmma && wide && is_16_bit(gemm->kind))) {
@@ -115,7 +120,7 @@ static amps_gemm_engine engine_for(const amps_gemm *gemm, const offers *can)
 amps_gemm_choice amps_choice_usual(amps_cuda_device *device, const amps_gemm *gemm)
 {
     amps_gemm_choice choice = {.engine = AMPS_ENGINE_NONE};
-    if (!is_empty(gemm)) {
+    if (!is_empty(gemm) && !amps_choice_named(device, gemm, &choice)) {
         const offers can = ask(device, gemm);
         choice.engine = (uint8_t)engine_for(gemm, &can);
         if (choice.engine == AMPS_ENGINE_WGMMA) {

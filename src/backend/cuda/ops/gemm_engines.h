@@ -59,6 +59,14 @@ bool amps_gemm_tensor(const amps_cuda_device *device, const amps_gemm *gemm, uns
 /* cuBLASLt; scratch of AMPS_LT_WORKSPACE_BYTES. */
 bool amps_gemm_vendor_can(amps_cuda_device *device, const amps_gemm *gemm, unsigned which);
 anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gemm, unsigned which);
+/* Which of its algorithms has this tile, cluster and custom option, in the library's numbers; AMPS_GEMM_NO_ALGORITHM: none. */
+typedef struct amps_gemm_named {
+    int16_t tile, cluster, custom;
+} amps_gemm_named;
+enum { AMPS_GEMM_NO_ALGORITHM = 255 };
+unsigned amps_gemm_vendor_find(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_named wanted);
+/* What its algorithm is, in words for measurements. */
+void amps_gemm_vendor_name(amps_cuda_device *device, const amps_gemm *gemm, unsigned which, char *text, size_t size);
 
 /* Large f32 products in bf16 parts on the tensor cores, inside f32's bound; `ordinary` launches the kernel for
    values that cannot be cut. */
@@ -84,6 +92,8 @@ size_t amps_choice_list(amps_cuda_device *device, const amps_gemm *gemm, amps_ge
 bool amps_choice_can(amps_cuda_device *device, const amps_gemm *gemm, const amps_gemm_choice *choice);
 /* gemm_choice.c: what runs it where nothing was measured: needs no file. */
 amps_gemm_choice amps_choice_usual(amps_cuda_device *device, const amps_gemm *gemm);
+/* gemm_named.c: what runs it, if the table there knows the product. */
+bool amps_choice_named(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice);
 /* gemm_choice.c: what runs it: the measured one if there is one, else the usual one. */
 amps_gemm_choice amps_choice_of(amps_cuda_device *device, const amps_gemm *gemm, bool *from_measurement);
 void amps_choice_name(const amps_gemm_choice *choice, char *text, size_t size);

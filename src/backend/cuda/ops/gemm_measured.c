@@ -2,7 +2,7 @@
 /*
  * gemm_measured.c: the table of measured choices and its file (gemm_measured.h). The file is text, one line an entry:
  *
- *     anymps-cuda-matmul 1 SIGNATURE        version of the format; GPU, driver, cuBLASLt and our own table of kernels
+ *     anymps-cuda-matmul 2 SIGNATURE        version of the format; GPU, driver, cuBLASLt and our own table of kernels
  *     NUMBER …                              key, choice, nanoseconds
  *     end COUNT CHECKSUM
  *
@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ENTRIES = 512, FIELDS = 15, LINE = 400, PATH = 1024, FORMAT = 1 };
+enum { ENTRIES = 512, FIELDS = 16, LINE = 400, PATH = 1024, FORMAT = 2 };
 /* Counts changes to the meaning of a choice: engines, variants and their kernels. */
 enum { KERNELS_VERSION = 1 };
 
@@ -252,6 +252,7 @@ amps_measured_key amps_measured_key_of(const amps_gemm *gemm)
         .plain = p->beta == 0.0f && p->bias == 0 && p->neuron.type == 0 && p->result_column == 1,
         .left_rows_dense = p->left_column != 1,
         .right_interior_dense = p->right_column != 1,
+        .follows = !gemm->left_settled,
         .rows = p->rows,
         .columns = p->columns,
         .interior = p->interior,

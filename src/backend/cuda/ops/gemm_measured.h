@@ -13,6 +13,7 @@ typedef struct amps_measured_key {
     int64_t kind, reduced;
     int64_t plain; /* beta 0, no bias, no activation, dense rows of the result */
     int64_t left_rows_dense, right_interior_dense;
+    int64_t follows; /* the left operand is made earlier in the same commit: products cannot overlap */
     int64_t rows, columns, interior, batch;
 } amps_measured_key;
 

@@ -6,6 +6,7 @@
 #include "backend/cuda/cublaslt.h"
 #include "backend/cuda/ops/gemm_engines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* cublas_api.h, library_types.h */
@@ -110,6 +111,33 @@ bool amps_gemm_vendor_can(amps_cuda_device *device, const amps_gemm *gemm, unsig
     }
     amps_cublaslt *const lt = amps_cublaslt_get(device);
     return lt != NULL && amps_cublaslt_has(lt, &problem) > which;
+}
+
+unsigned amps_gemm_vendor_find(amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_named wanted)
+{
+    amps_lt_problem problem;
+    amps_lt_config c;
+    amps_cublaslt *const lt = problem_of(gemm, &problem) ? amps_cublaslt_get(device) : NULL;
+    for (unsigned which = 0; lt != NULL && amps_cublaslt_config(lt, &problem, which, &c); which++) {
+        if (c.tile == wanted.tile && c.cluster == wanted.cluster && c.custom == wanted.custom && c.splits <= 1) {
+            return which;
+        }
+    }
+    return AMPS_GEMM_NO_ALGORITHM;
+}
+
+void amps_gemm_vendor_name(amps_cuda_device *device, const amps_gemm *gemm, unsigned which, char *text, size_t size)
+{
+    amps_lt_problem problem;
+    amps_lt_config c;
+    amps_cublaslt *const lt = amps_cublaslt_get(device);
+    if (lt == NULL || !problem_of(gemm, &problem) || !amps_cublaslt_config(lt, &problem, which, &c)) {
+        (void)snprintf(text, size, "cuBLASLt %u", which);
+        return;
+    }
+    (void)snprintf(text, size,
+                   "cuBLASLt %u (id %d tile %d stages %d splits %d/%d swizzle %d custom %d inner %d cluster %d)", which,
+                   c.id, c.tile, c.stages, c.splits, c.reduction, c.swizzle, c.custom, c.inner, c.cluster);
 }
 
 anymps_status amps_gemm_vendor_emit(amps_cuda_emitter *out, const amps_gemm *gemm, unsigned which)
