@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gemm_skinny.c: the engine for a few rows times a large matrix, and a matrix times a vector (skinny.cu).
+ * gemm_skinny.c: the engine for a few rows times a large matrix, and a matrix times a vector (skinny.cu, skinny_i8.cu).
  * Called by cuda_gemm.c.
  */
 #include "backend/cuda/ops/gemm_engines.h"
 
-enum { MOST_ROWS_MMA = 16, MOST_ROWS_FMA = 4, CLUSTER = 8 };
+enum { MOST_ROWS_MMA = 16, MOST_ROWS_FMA = 4, CLUSTER = 8, CLUSTER_INT8 = 4 };
 
 /* A product with one column is the transposed product with one row. */
 static amps_gemm_params turned(const amps_gemm_params *p)
@@ -94,11 +94,38 @@ static bool choose_dense_columns(const amps_cuda_device *device, int type, const
     return true;
 }
 
+/* One row of int8: 16 bytes of a dense interior at once, or eight of a matrix's dense row. */
+static bool choose_int8(const amps_cuda_device *device, const amps_gemm_params *p, unsigned clusters,
+                        amps_gemm_launch *launch)
+{
+    if (p->rows != 1) {
+        return false;
+    }
+    if (clusters == 0 && p->right_row == 1 && p->left_column == 1 && multiple(p->interior, 16) &&
+        multiple(p->right_column, 16) && multiple(p->left_matrix, 16) && multiple(p->right_matrix, 16) &&
+        p->left % 16 == 0 && p->right % 16 == 0) {
+        launch->function = AMPS_FN_skinny_k_i8;
+        launch->shape = (amps_cuda_shape){.grid_x = (size_t)((p->columns + 7) / 8 * p->batch), .block_x = 256};
+        launch->name = "skinny_k int8";
+        return true;
+    }
+    if (p->right_column != 1 || !multiple(p->columns, 8) || !multiple(p->right_row, 8) ||
+        !multiple(p->right_matrix, 8) || p->right % 8 != 0 || p->interior < 64) {
+        return false;
+    }
+    const unsigned cluster = !device->has_sm90a ? 1 : clusters == 0 ? CLUSTER_INT8 : clusters;
+    launch->function = AMPS_FN_skinny_n_i8;
+    launch->shape = (amps_cuda_shape){
+        .grid_x = (size_t)((p->columns + 255) / 256 * p->batch) * cluster, .block_x = 512, .cluster_x = cluster};
+    launch->name = "skinny_n int8";
+    return true;
+}
+
 bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, unsigned clusters,
                       amps_gemm_launch *launch)
 {
     const int type = type_of(gemm->kind);
-    if (type < 0) {
+    if (type < 0 && gemm->kind != AMPS_GEMM_I8_I32) {
         return false;
     }
     launch->params = gemm->params.rows > gemm->params.columns ? turned(&gemm->params) : gemm->params;
@@ -106,9 +133,12 @@ bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, uns
         return false; /* bias runs along the columns, which turning makes rows */
     }
     launch->params.settled = amps_gemm_settled(gemm, gemm->params.rows > gemm->params.columns);
-    launch->params.wide = type != 0 && (gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32);
+    launch->params.wide = type > 0 && (gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32);
     if (clusters > CLUSTER || (clusters > 1 && !device->has_sm90a)) {
         return false;
+    }
+    if (type < 0) {
+        return choose_int8(device, &launch->params, clusters, launch);
     }
     return (clusters == 0 && choose_dense_interior(type, &launch->params, launch)) ||
            choose_dense_columns(device, type, &launch->params, clusters, launch);

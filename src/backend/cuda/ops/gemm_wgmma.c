@@ -391,8 +391,8 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
 {
     const amps_gemm_params *const p = &gemm->params;
     const int64_t few = lesser(p->rows, p->columns), tiles = ceil_div(p->rows + p->columns - few, 64) * p->batch;
-    const bool many = tiles > device->multiprocessors;
-    const uint8_t tile = few <= 16                 ? (many || few == 1 ? TILE_128_16 : TILE_64_16)
+    const bool many = tiles > device->multiprocessors, whole = gemm->kind == AMPS_GEMM_I8_I32;
+    const uint8_t tile = few <= 16                 ? ((many || few == 1) && !whole ? TILE_128_16 : TILE_64_16)
                          : few <= 32               ? TILE_64_32
                          : few <= 64               ? TILE_128_64
                          : many && is_simple(gemm) ? LARGE_128_128
@@ -408,7 +408,7 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
         choice.splits = (uint8_t)(choice.splits * 2);
     }
     /* Where two fit a multiprocessor the next product's block is there before this one's has ended. */
-    choice.group = tile == TILE_64_16 || tile == TILE_64_32 ? 2 : 1;
+    choice.group = (tile == TILE_64_16 || tile == TILE_64_32) && (few > 1 || many) ? 2 : 1;
     return choice;
 }
 
