@@ -5,10 +5,17 @@
  *
  *     sweep_matmul check [TEXT [N [AGAIN]]]  the first N odd shapes in every layout, results only, of types that begin with
  *                                TEXT; each is run AGAIN times more (20), overlapping, and must give the same bits
- *     sweep_matmul time [TEXT]       the shapes of docs/performance.md whose name has TEXT: products that may overlap
- *     sweep_matmul chain [TEXT]      the same, as if each left operand were the result before
+ *     sweep_matmul time [TEXT [WAY]]    the shapes of docs/performance.md whose name has TEXT, products that may overlap; by
+ *                                       the usual way and those whose name has WAY
+ *     sweep_matmul chain [TEXT [WAY]]   the same, as if each left operand were the result before
+ *     sweep_matmul fresh [TEXT [WAY]]   the same, and every right operand comes from memory: copies are taken in turns
+ *     sweep_matmul energy [TEXT]        the usual way and three of cuBLASLt's: rate, clock, power, work a joule
  */
+#include "sweep_energy.h"
 #include "sweep_numbers.h"
+#include "sweep_shapes.h"
+
+#include "base/threads.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,14 +25,19 @@
 extern const amps_backend amps_backend_cuda;
 
 enum { ROOM = 240, ROUNDS = 7 };
+/* Several times the L2 cache of an H100. */
+enum { FRESH_BYTES = 300 << 20, MOST_RIGHTS = 64 };
 
 static amps_cuda_device *device;
 static CUstream stream;
 static void *scratch;
 static size_t scratch_bytes = (size_t)1 << 30;
 static int failures;
-static bool chain;
+static bool chain, fresh, energy;
+static int rights;           /* copies of the right operand that are taken in turns; 0: it is always the same */
+static uint64_t right_bytes; /* from one to the next */
 static int repetitions = 20;
+static const char *only_way = "";
 
 static void must(CUresult result, const char *what)
 {
@@ -60,10 +72,11 @@ static CUdeviceptr random_operand(amps_gemm_kind kind, int64_t count)
     }
     must(amps_cu.MemAlloc(&at, bytes), "cuMemAlloc");
     const size_t first = (size_t)(made * operand_bytes(kind));
-    for (size_t done = 0; done < bytes; done += first) {
-        must(amps_cu.MemcpyAsync(at + done, (CUdeviceptr)(uintptr_t)host, bytes - done < first ? bytes - done : first,
-                                 stream),
-             "cuMemcpyAsync");
+    must(amps_cu.MemcpyAsync(at, (CUdeviceptr)(uintptr_t)host, first, stream), "cuMemcpyAsync");
+    for (size_t done = first; done < bytes;) {
+        const size_t more = bytes - done < done ? bytes - done : done;
+        must(amps_cu.MemcpyAsync(at + done, at, more, stream), "cuMemcpyAsync");
+        done += more;
     }
     must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
     free(host);
@@ -87,8 +100,10 @@ static bool run_once(const amps_gemm *gemm, const amps_gemm_choice *choice, int 
     if (amps_choice_scratch(gemm, choice) > scratch_bytes) {
         return false;
     }
+    amps_gemm next = *gemm;
     for (int i = 0; i < count; i++) {
-        if (amps_choice_run(&out, gemm, choice) != ANYMPS_OK) {
+        next.params.right = rights > 0 ? gemm->params.right + (uint64_t)(i % rights) * right_bytes : gemm->params.right;
+        if (amps_choice_run(&out, &next, choice) != ANYMPS_OK) {
             (void)printf("    %s\n", anymps_last_error()->message);
             return false;
         }
@@ -204,6 +219,78 @@ static void time_all(const amps_gemm *gemm, way *ways, size_t count, double flop
     (void)amps_cu.EventDestroy(end);
 }
 
+static void name_of(const amps_gemm *gemm, const amps_gemm_choice *choice, char *text, size_t size)
+{
+    if (choice->engine == AMPS_ENGINE_VENDOR) {
+        amps_gemm_vendor_name(device, gemm, choice->variant, text, size);
+    } else {
+        amps_choice_name(choice, text, size);
+    }
+}
+
+/* ---- Power ------------------------------------------------------------------------------------ */
+
+enum { ENERGY_NS = 500000000, ENERGY_ROUNDS = 2 };
+
+/* Repeats a graph for half a second, of which the first fifth only brings the clock to where it stays. */
+static void measure_energy(const energy_meter *meter, const way *w, double flops, const char *name)
+{
+    unsigned long long from = 0, to = 0, bits = 0, all = 0;
+    unsigned megahertz = 0, celsius = 0;
+    double clocks = 0;
+    long runs = 0, samples = 0;
+    uint64_t begin = amps_now_ns(), now = begin;
+    bool warm = false;
+    while (now - begin < ENERGY_NS) {
+        must(amps_cu.GraphLaunch(w->graph, stream), "cuGraphLaunch");
+        must(amps_cu.StreamSynchronize(stream), "cuStreamSynchronize");
+        runs++;
+        if (runs % 16 == 0 && meter->clock(meter->device, 1, &megahertz) == 0 &&
+            meter->reasons(meter->device, &bits) == 0) {
+            clocks += megahertz, samples++, all |= bits;
+        }
+        now = amps_now_ns();
+        if (!warm && now - begin > ENERGY_NS / 5) {
+            warm = true, begin = now, runs = samples = 0, clocks = 0, all = 0;
+            (void)meter->energy(meter->device, &from);
+        }
+    }
+    (void)meter->energy(meter->device, &to);
+    (void)meter->temperature(meter->device, 0, &celsius);
+    const double seconds = (double)(now - begin) * 1e-9, joules = (double)(to - from) * 1e-3;
+    const double work = flops * (double)runs;
+    (void)printf("   %7.1f TFLOP/s  %5.0f W  %5.0f MHz  %6.3f TFLOP/J  %u C  held back by 0x%llx  %s\n",
+                 work / seconds * 1e-12, joules / seconds, samples > 0 ? clocks / (double)samples : 0.0,
+                 work / joules * 1e-12, celsius, all, name);
+    (void)fflush(stdout);
+}
+
+static void energy_all(const amps_gemm *gemm, way *ways, size_t count, double flops)
+{
+    energy_meter meter;
+    if (!energy_open(&meter)) {
+        (void)printf("no NVML\n");
+        return;
+    }
+    const int each = flops > 5e11 ? 2 : 12;
+    for (size_t i = 0; i < count; i++) {
+        ways[i].good =
+            ways[i].good && (i == 0 || (ways[i].choice.engine == AMPS_ENGINE_VENDOR && ways[i].choice.variant < 3));
+        if (ways[i].good) {
+            capture(gemm, &ways[i], each);
+        }
+    }
+    for (int round = 0; round < ENERGY_ROUNDS; round++) {
+        for (size_t i = 0; i < count; i++) {
+            char name[160];
+            if (ways[i].good) {
+                name_of(gemm, &ways[i].choice, name, sizeof name);
+                measure_energy(&meter, &ways[i], flops * each, name);
+            }
+        }
+    }
+}
+
 /* ---- One product ------------------------------------------------------------------------------ */
 
 static int by_time(const void *a, const void *b)
@@ -215,7 +302,7 @@ static int by_time(const void *a, const void *b)
     return x->times[ROUNDS / 2] < y->times[ROUNDS / 2] ? -1 : x->times[ROUNDS / 2] > y->times[ROUNDS / 2];
 }
 
-static void report(const shape_case *c, way *ways, size_t count, const amps_gemm_choice *usual)
+static void report(const shape_case *c, const amps_gemm *gemm, way *ways, size_t count, const amps_gemm_choice *usual)
 {
     double vendor = 0, first = 0;
     for (size_t i = 0; i < count; i++) {
@@ -228,8 +315,8 @@ static void report(const shape_case *c, way *ways, size_t count, const amps_gemm
             }
         }
     }
-    char name[128];
-    amps_choice_name(usual, name, sizeof name);
+    char name[160];
+    name_of(gemm, usual, name, sizeof name);
     (void)printf("%s: cuBLASLt first %.2f best %.2f us; usual: %s\n", c->name, first, vendor, name);
     qsort(ways, count, sizeof *ways, by_time);
     const double flops = 2.0 * (double)c->rows * (double)c->columns * (double)c->interior * (double)c->batch;
@@ -238,7 +325,7 @@ static void report(const shape_case *c, way *ways, size_t count, const amps_gemm
         if (i > 40 && ways[i].choice.engine == AMPS_ENGINE_WGMMA && !is_usual) {
             continue;
         }
-        amps_choice_name(&ways[i].choice, name, sizeof name);
+        name_of(gemm, &ways[i].choice, name, sizeof name);
         const double t = ways[i].times[ROUNDS / 2];
         (void)printf("   %9.3f us (%.3f-%.3f) %7.1f TFLOP/s %6.3f TB/s  x%.3f  err %.2f  %s%s\n", t, ways[i].times[0],
                      ways[i].times[ROUNDS - 1], flops / t * 1e-6,
@@ -292,7 +379,10 @@ static void make_product(product *self, const shape_case *c)
     amps_gemm_params *const p = &self->gemm.params;
     set_sizes(self);
     p->left = self->memory[0] = random_operand(c->kind, p->left_matrix * c->batch);
-    p->right = self->memory[1] = random_operand(c->kind, p->right_matrix * c->batch);
+    right_bytes = (uint64_t)(p->right_matrix * operand_bytes(c->kind));
+    rights = fresh ? (int)((FRESH_BYTES + right_bytes - 1) / right_bytes) : 0;
+    rights = rights > MOST_RIGHTS ? MOST_RIGHTS : rights;
+    p->right = self->memory[1] = random_operand(c->kind, p->right_matrix * (rights > 0 ? rights : c->batch));
     self->bytes = (size_t)(p->result_matrix * c->batch * result_bytes(c->kind));
     must(amps_cu.MemAlloc(&self->memory[2], self->bytes), "cuMemAlloc");
     p->result = self->memory[2];
@@ -388,8 +478,10 @@ static void one(const shape_case *c)
     const size_t found = amps_choice_list(device, &self.gemm, choices, ROOM);
     const amps_gemm_choice usual = choices[0];
     for (size_t i = 0; i < found; i++) {
-        if (i > 0 && memcmp(&choices[i], &usual, sizeof usual) == 0) {
-            continue; /* the usual one again */
+        char name[160];
+        name_of(&self.gemm, &choices[i], name, sizeof name);
+        if (i > 0 && (memcmp(&choices[i], &usual, sizeof usual) == 0 || strstr(name, only_way) == NULL)) {
+            continue; /* the usual one again, or not wanted */
         }
         ways[count].choice = choices[i];
         judge(&self, &ways[count]);
@@ -400,9 +492,12 @@ static void one(const shape_case *c)
     if (c->all) {
         (void)printf("%s %lldx%lldx%lld*%lld: %zu ways, worst %.2f bounds\n", c->name, (long long)c->rows,
                      (long long)c->columns, (long long)c->interior, (long long)c->batch, count, worst);
+    } else if (energy) {
+        (void)printf("%s\n", c->name);
+        energy_all(&self.gemm, ways, count, flops);
     } else {
         time_all(&self.gemm, ways, count, flops);
-        report(c, ways, count, &usual);
+        report(c, &self.gemm, ways, count, &usual);
     }
     drop_product(&self);
 }
@@ -411,24 +506,20 @@ static void one(const shape_case *c)
 
 static void check_all(const char *only, size_t most)
 {
-    static const int64_t sizes[][3] = {{64, 64, 64},   {1, 264, 72},     {8, 520, 1000},   {16, 328, 512},
-                                       {77, 136, 200}, {128, 256, 64},   {200, 264, 1032}, {300, 520, 328},
-                                       {8, 8, 8},      {513, 1000, 264}, {96, 160, 528},   {131, 77, 333},
-                                       {1, 1000, 1000}};
     static const amps_gemm_kind kinds[] = {AMPS_GEMM_BF16_BF16, AMPS_GEMM_F16_F16, AMPS_GEMM_BF16_F32,
                                            AMPS_GEMM_F16_F32, AMPS_GEMM_I8_I32};
     static const char *const names[] = {"bf16", "f16", "bf16-f32", "f16-f32", "i8"};
     for (int k = 0; k < 5; k++) {
-        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0] && s < most; s++) {
+        for (size_t s = 0; s < SWEEP_ODD && s < most; s++) {
             for (int layout = 0; layout < 4; layout++) {
                 char name[64];
                 (void)snprintf(name, sizeof name, "%s %s%s", names[k], (layout & 1) != 0 ? "T" : "N",
                                (layout & 2) != 0 ? "T" : "N");
                 shape_case c = {.name = name,
                                 .kind = kinds[k],
-                                .rows = sizes[s][0],
-                                .columns = sizes[s][1],
-                                .interior = sizes[s][2],
+                                .rows = sweep_odd[s][0],
+                                .columns = sweep_odd[s][1],
+                                .interior = sweep_odd[s][2],
                                 .batch = s % 3 == 2 ? 3 : 1,
                                 .transpose_left = (layout & 1) != 0,
                                 .transpose_right = (layout & 2) != 0,
@@ -452,64 +543,19 @@ static void check_all(const char *only, size_t most)
 
 static void time_list(const char *only)
 {
-    static const struct {
-        amps_gemm_kind kind;
-        const char *name;
-        int64_t rows, columns, interior;
-        bool transposed, reduced;
-    } list[] = {
-        {AMPS_GEMM_F16_F16, "f16", 64, 64, 64, false, false},
-        {AMPS_GEMM_F16_F16, "f16", 128, 128, 128, false, false},
-        {AMPS_GEMM_F16_F16, "f16", 256, 256, 256, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 256, 256, 256, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 512, 512, 512, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 1024, 1024, 1024, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 2048, 2048, 2048, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 4096, 4096, 4096, false, false},
-        {AMPS_GEMM_F16_F16, "f16", 4096, 4096, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 4096, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 8192, 8192, 8192, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 1, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 1, 4096, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 1, 14336, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 1, 14336, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 8, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 8, 4096, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 8, 14336, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 8, 14336, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 16, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 16, 14336, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 64, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 64, 4096, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 64, 14336, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 64, 14336, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 128, 4096, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 128, 4096, 4096, false, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 128, 14336, 4096, true, false},
-        {AMPS_GEMM_BF16_BF16, "bf16", 128, 14336, 4096, false, false},
-        {AMPS_GEMM_F32_F32, "f32", 1, 14336, 4096, false, false},
-        {AMPS_GEMM_F32_F32, "f32", 1, 4096, 4096, false, false},
-        {AMPS_GEMM_I8_I32, "i8", 1024, 1024, 1024, true, false},
-        {AMPS_GEMM_I8_I32, "i8", 4096, 4096, 4096, true, false},
-        {AMPS_GEMM_I8_I32, "i8", 16, 4096, 4096, true, false},
-        {AMPS_GEMM_F32_F32, "f32 reduced", 512, 512, 512, false, true},
-        {AMPS_GEMM_F32_F32, "f32 reduced", 1024, 1024, 1024, false, true},
-        {AMPS_GEMM_F32_F32, "f32 reduced", 4096, 4096, 4096, false, true},
-        {AMPS_GEMM_F32_F32, "f32", 256, 256, 256, false, false},
-        {AMPS_GEMM_F32_F32, "f32", 512, 512, 512, false, false},
-    };
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+    for (size_t i = 0; i < SWEEP_SHAPES; i++) {
+        const sweep_shape *const shape = &sweep_shapes[i];
         char name[96];
-        (void)snprintf(name, sizeof name, "%s %lldx%lldx%lld%s", list[i].name, (long long)list[i].rows,
-                       (long long)list[i].columns, (long long)list[i].interior, list[i].transposed ? " T" : "");
+        (void)snprintf(name, sizeof name, "%s %lldx%lldx%lld%s", shape->name, (long long)shape->rows,
+                       (long long)shape->columns, (long long)shape->interior, shape->transposed ? " T" : "");
         const shape_case c = {.name = name,
-                              .kind = list[i].kind,
-                              .rows = list[i].rows,
-                              .columns = list[i].columns,
-                              .interior = list[i].interior,
+                              .kind = shape->kind,
+                              .rows = shape->rows,
+                              .columns = shape->columns,
+                              .interior = shape->interior,
                               .batch = 1,
-                              .transpose_right = list[i].transposed,
-                              .reduced = list[i].reduced,
+                              .transpose_right = shape->transposed,
+                              .reduced = shape->reduced,
                               .dense = true,
                               .left_settled = !chain,
                               .right_settled = true};
@@ -526,7 +572,7 @@ int main(int count, char **words)
     anymps_device_properties properties = ANYMPS_DEVICE_PROPERTIES_INIT;
     if (count < 2 || !amps_backend_cuda.describe(0, &properties) ||
         amps_backend_cuda.open(0, &desc, &opened) != ANYMPS_OK) {
-        (void)fprintf(stderr, "sweep_matmul check|time|chain [TEXT], on a machine with an NVIDIA GPU\n");
+        (void)fprintf(stderr, "sweep_matmul check|time|chain|fresh|energy [TEXT], on a machine with an NVIDIA GPU\n");
         return 77;
     }
     device = (amps_cuda_device *)opened;
@@ -539,7 +585,10 @@ int main(int count, char **words)
         repetitions = count > 4 ? atoi(words[4]) : repetitions;
         check_all(count > 2 ? words[2] : "", count > 3 ? (size_t)atoi(words[3]) : SIZE_MAX);
     } else {
-        chain = strcmp(words[1], "chain") == 0;
+        fresh = strcmp(words[1], "fresh") == 0;
+        chain = fresh || strcmp(words[1], "chain") == 0;
+        energy = strcmp(words[1], "energy") == 0;
+        only_way = count > 3 ? words[3] : "";
         time_list(count > 2 ? words[2] : "");
     }
     amps_cuda_pool_give(device, false, scratch, scratch_bytes);
