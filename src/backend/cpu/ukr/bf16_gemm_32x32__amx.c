@@ -45,9 +45,9 @@ static void unpack_right(const uint32_t *strip_words, size_t t, float *to)
 {
     const uint32_t *from = strip_words + AMX_WIDTH * (1 + t * AMX_STEP);
     const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
-    for (size_t w = 0; w < AMX_STEP; w++, from += AMX_WIDTH, to += 2 * AMX_WIDTH) {
+    for (size_t w = 0; w < AMX_STEP; w++, from += 16, to += 2 * AMX_WIDTH) {
         for (size_t j = 0; j < AMX_WIDTH; j += 16) {
-            const __m512i pair = _mm512_loadu_si512(from + j);
+            const __m512i pair = _mm512_loadu_si512(from + j / 16 * AMX_TILE_WORDS);
             _mm512_store_si512(to + j, _mm512_slli_epi32(pair, 16));
             _mm512_store_si512(to + AMX_WIDTH + j, _mm512_and_si512(pair, high));
         }
@@ -58,7 +58,9 @@ static void unpack_right(const uint32_t *strip_words, size_t t, float *to)
 
 static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
 {
-    (void)left;
+    if (!left) {
+        part_strip(panel_words, words);
+    }
     panel_words[0] =
         (uint32_t)least_exponent(panel_words + width, width * ((words + AMX_STEP - 1) / AMX_STEP * AMX_STEP));
 }

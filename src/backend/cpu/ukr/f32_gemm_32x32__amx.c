@@ -8,7 +8,7 @@
  * and, where they allow it, turns each step into parts h and l of pairs along k, which take the same room:
  *
  *     head | 1024 words a step: A 32 rows by 32 k, B 32 k by 32 columns
- *     head | h, then l, 512 words each: A 32 rows by 16 pairs, B 16 pairs by 32 columns
+ *     head | h, then l, 512 words each: A 32 rows by 16 pairs, B 16 pairs by 16 columns twice
  *
  *     head:   least exponent, greatest exponent (biased; of what is not 0), whether there are parts
  */
@@ -30,8 +30,8 @@ enum { PART = 512, RAW = 1024 }; /* words of a step */
 
 /*
  * Biased exponents. l is a multiple of 2^(e - 23), no subnormal if e - 127 - 23 >= -126. h is one of 2^(f - 7), so
- * products are multiples of 2^(e + f - 254 - 30), no subnormal sums if that is -126 or more. h may be rounded up to the next power of two; 2^40
- * products, each with its parts below 2^(e + f - 254 + 3), stay below 2^127.
+ * products are multiples of 2^(e + f - 254 - 30), no subnormal sums if that is -126 or more. h may be rounded up to the
+ * next power of two; 2^40 products, each with its parts below 2^(e + f - 254 + 3), stay below 2^127.
  */
 enum { PARTS_LEAST = 24, PARTS_GREATEST = 252, SUM_LEAST = 158, SUM_GREATEST = 337, NO_EXPONENT = 1000 };
 
@@ -83,12 +83,12 @@ static void cut_left(const float *from, uint32_t *to)
 /* 32 k of 32 columns: pairs lie one above the other. */
 static void cut_right(const float *from, uint32_t *to)
 {
-    for (size_t w = 0; w < 16; w++, from += 2 * AMX_WIDTH, to += AMX_WIDTH) {
+    for (size_t w = 0; w < 16; w++, from += 2 * AMX_WIDTH, to += 16) {
         for (size_t j = 0; j < AMX_WIDTH; j += 16) {
             const parts even = cut(_mm512_load_ps(from + j)), odd = cut(_mm512_load_ps(from + AMX_WIDTH + j));
 #pragma GCC unroll 2
             for (int p = 0; p < AMX_PARTS; p++) {
-                _mm512_storeu_si512(to + p * PART + j,
+                _mm512_storeu_si512(to + p * PART + j / 16 * AMX_TILE_WORDS,
                                     _mm512_or_si512(odd.part[p], _mm512_srli_epi32(even.part[p], 16)));
             }
         }
@@ -157,7 +157,7 @@ static void unpack_right(const uint32_t *strip_words, size_t t, float *to)
             even = _mm512_add_ps(even, _mm512_castsi512_ps(_mm512_slli_epi32(pair, 16)));
             odd = _mm512_add_ps(odd, _mm512_castsi512_ps(_mm512_and_si512(pair, high)));
         }
-        float *const row = to + i / AMX_WIDTH * 2 * AMX_WIDTH + i % AMX_WIDTH;
+        float *const row = to + i % AMX_TILE_WORDS / 16 * 2 * AMX_WIDTH + i / AMX_TILE_WORDS * 16;
         _mm512_store_ps(row, even);
         _mm512_store_ps(row + AMX_WIDTH, odd);
     }

@@ -32,6 +32,14 @@ static inline void careful(const amps_low_strip *s, const uint32_t *a, unsigned 
 
 #include "amx_tile.h"
 
+static void seal(uint32_t *panel_words, size_t width, size_t words, bool left)
+{
+    (void)width;
+    if (!left) {
+        part_strip(panel_words, words);
+    }
+}
+
 const amps_low_ukr amps_i8_gemm_32x32__amx = {
     .name = "i8_gemm_32x32__amx",
     .group = 4,
@@ -45,4 +53,5 @@ const amps_low_ukr amps_i8_gemm_32x32__amx = {
     .interleave = interleave,
     .pack_rows = pack_rows,
     .convert = convert,
+    .seal = seal,
 };
