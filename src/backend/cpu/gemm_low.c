@@ -4,10 +4,10 @@
  * loops around their tiles, and what follows the sums.
  *
  * Called by gemm_plan.c (which way), gemm.c (tasks, the copy of a constant A) and gemm_packed.c (that of B); calls
- * pack_low.c, the microkernels of low_ukr.h and amps_gemm_finish. Loops, outermost first: columns in blocks of nc, whose
- * B is packed once for all of the interior; rows in blocks of mc; the interior in blocks of kc words; strips of B;
- * panels of A (in the microkernel). Tasks are cut at whole panels and strips, so that a tile holds the same elements
- * for every number of threads.
+ * pack_low.c, the microkernels of low_ukr.h and amps_gemm_finish. Loops, outermost first: columns in blocks of nc,
+ * whose B is packed once for all of the interior; rows in blocks of mc; the interior in blocks of kc words; strips of
+ * B; panels of A (in the microkernel). Tasks are cut at whole panels and strips, so that a tile holds the same elements
+ * for every number of threads; where several need the same panels or strips, all threads pack them before.
  */
 #include "backend/cpu/gemm_low.h"
 

@@ -16,8 +16,8 @@
  *     a panel of A:  head of 32 words; each step: 32 rows by 16 words, of each part
  *     a strip of B:  head of 32 words; each step: 16 words by 16 columns twice, of each part
  *
- * so that a tile is contiguous: from the second cache that is an eighth faster than rows of 32 columns. Packing leaves the
- * latter; `seal` calls part_columns.
+ * so that a tile is contiguous: from the second cache that is an eighth faster than rows of 32 columns. Packing leaves
+ * the latter, `seal` turns them into the former.
  *
  * The tiles are configured and released within one strip: between calls a thread has none.
  */
@@ -343,7 +343,7 @@ static inline void part_strip(uint32_t *strip_words, size_t words)
     }
 }
 
-/* Up to 32 lines of `bytes` bytes into a panel's steps: 32 rows of AMX_STEP words each, zeros where there is nothing. */
+/* Up to 32 lines of `bytes` bytes into a panel's steps: 32 rows of AMX_STEP words, zeros where there is nothing. */
 static void pack_rows(const unsigned char *from, size_t row_bytes, size_t rows, size_t bytes, uint32_t *to)
 {
     for (size_t i = 0; i < AMX_WIDTH; i++, to += AMX_STEP) {

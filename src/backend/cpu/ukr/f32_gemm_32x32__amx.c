@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_32x32__amx.c: f32 matmul on tdpbf16ps where reduced precision is allowed: each element is cut into two bf16,
- * x = h + l but for 2^-17 |x|, and h*h, h*l and l*h are added up; what is left out is below 2^-15 |x y| (docs/numerics.md).
- * Called by gemm_low.c through low_ukr.h; tiles, panels and strips are in amx_tile.h.
+ * x = h + l but for 2^-17 |x|, and h*h, h*l and l*h are added up; what is left out is 2^-15 |x y| at most, but for
+ * roundings (docs/numerics.md). Called by gemm_low.c through low_ukr.h; tiles, panels and strips are in amx_tile.h.
  *
  * Packing first puts the f32 themselves into the panel's or strip's room, 32 k a step. `seal` looks at their exponents
  * and, where they allow it, turns each step into parts h and l of pairs along k, which take the same room:
