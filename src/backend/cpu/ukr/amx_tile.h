@@ -2,9 +2,9 @@
 /*
  * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
  * that a step takes), `sums` (a vector of sums), low_store, `exact` (may the tiles multiply this panel and strip?),
- * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 where a step has two parts, of which
- * AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C holds?) and
- * AMX_ROUNDS (are sums f32, none subnormal?), then includes this file, which gives `strip` and `pack_rows`.
+ * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 where a step has two parts, of
+ * which AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C
+ * holds?) and AMX_ROUNDS (are sums f32, none subnormal?), then includes this file, which gives `strip` and `pack_rows`.
  *
  * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
  *
