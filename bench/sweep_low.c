@@ -43,7 +43,7 @@ enum {
     FIX_OFFSET = 173
 };
 
-static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",       "i16",
+static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",    "i16",
                                                "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
 
 typedef struct shape {
@@ -368,7 +368,8 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]\n");
+            (void)fprintf(stderr,
+                          "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]\n");
             return 2;
         }
     }
