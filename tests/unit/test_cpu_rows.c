@@ -623,6 +623,40 @@ static void one_takes_all(void **state)
     }
 }
 
+enum { BYTE_LINES = 11, BYTES_LONGEST = 100, BYTES_PITCH = 107 };
+
+/* Products of i8 are the reference's, with -128 among the elements, and sums of columns past the last stay in their room. */
+static void products_of_bytes(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    static unsigned char b[BYTES_LONGEST * BYTES_PITCH];
+    int8_t a[BYTES_LONGEST];
+    for (size_t i = 0; i < sizeof b; i++) {
+        b[i] = i % 5 == 0 ? 0x80 : (unsigned char)(i * 2654435761u >> 13);
+    }
+    for (size_t k = 0; k < BYTES_LONGEST; k++) {
+        a[k] = (int8_t)(k % 4 == 0 ? -128 : (int)(k * 37 % 255) - 127);
+    }
+    for (size_t n = 1; n <= BYTES_LONGEST * count; n++) {
+        const amps_row_ukr *const ukr = found[n % count];
+        for (size_t k = 1; k <= BYTES_LONGEST; k += k < 35 ? 1 : 13) {
+            int32_t own[2][BYTES_LONGEST + 32], reference[2][BYTES_LONGEST + 32];
+            amps_dot8 dot = {a, b, BYTES_PITCH, own[0], (n - 1) / count % BYTE_LINES + 1, k};
+            amps_row8 row = {a, b, BYTES_PITCH, own[1], (n - 1) / count + 1, k};
+            ukr->dot8(&dot);
+            ukr->row8(&row);
+            dot.c = reference[0];
+            row.c = reference[1];
+            amps_row_ukr_reference.dot8(&dot);
+            amps_row_ukr_reference.row8(&row);
+            assert_memory_equal(own[0], reference[0], dot.lines * sizeof **own);
+            assert_memory_equal(own[1], reference[1], row.columns * sizeof **own);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,7 +665,7 @@ int main(void)
         cmocka_unit_test(ways_agree),           cmocka_unit_test(squares_beyond_f32),
         cmocka_unit_test(means_far_away),       cmocka_unit_test(softmax_edges),
         cmocka_unit_test(groups_agree),         cmocka_unit_test(softmax_is_exact),
-        cmocka_unit_test(one_takes_all),
+        cmocka_unit_test(one_takes_all),        cmocka_unit_test(products_of_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

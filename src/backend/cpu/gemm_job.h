@@ -32,6 +32,7 @@ typedef struct amps_gemm_job {
     size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
     float alpha, beta;
     bool f32; /* all three operands are f32 */
+    bool i8;  /* of AMPS_GEMM_DOT and AMPS_GEMM_ROW: i8 in i32 sums */
     bool pack_a, pack_b;
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
@@ -57,6 +58,9 @@ typedef struct amps_gemm_job {
     size_t tail_floats;                    /* and the tail of B, turned around */
     size_t thread_bytes;
 } amps_gemm_job;
+
+/* Of dot products of i8, so many are made at once. */
+enum { AMPS_GEMM_DOT8_LINES = 64 };
 
 /* From one copied line of k elements to the next: each begins on a cache line, and they share no set of the caches. */
 static inline size_t amps_gemm_line(size_t k)
@@ -98,5 +102,8 @@ void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
  * says that C holds the sums of earlier blocks.
  */
 void amps_gemm_finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, float *sums, bool scaled);
+
+/* The same from i32 sums, which it may overwrite. */
+void amps_gemm_finish_i32(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, int32_t *sums);
 
 #endif /* AMPS_GEMM_JOB_H */

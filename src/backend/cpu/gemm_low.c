@@ -14,7 +14,7 @@
 #include "backend/cpu/pack_low.h"
 #include "base/checked.h"
 
-#include <math.h>
+#include <string.h>
 
 enum {
     WORDS_BLOCK = 512,
@@ -93,6 +93,14 @@ static bool splits(const amps_gemm_job *job)
     const double work = (double)args->m * (double)args->n * (double)args->k;
     return job->f32 && args->reduced && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
            amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST && work >= (double)SPLIT_WORK;
+}
+
+bool amps_gemm_low_takes_vector(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool i8 = args->a_dtype == ANYMPS_DTYPE_I8 && args->b_dtype == ANYMPS_DTYPE_I8;
+    return i8 && amps_min(args->m, args->n) == 1 && args->k > 0 && job->c_column == 1 &&
+           (args->c_dtype == ANYMPS_DTYPE_I32 || args->k <= I32_INTERIOR);
 }
 
 bool amps_gemm_low_takes(const amps_gemm_job *job)
@@ -404,13 +412,37 @@ static void finish_i32(const amps_gemm_args *args, unsigned char *c, const int32
     }
 }
 
+/* The same without factors, modulo 2^32. */
+static void add_i32(const amps_gemm_args *args, unsigned char *c, const int32_t *sums, size_t n)
+{
+    int32_t *to = (int32_t *)(void *)c;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (int32_t)((uint32_t)sums[i] + (args->beta == 0.0 ? 0u : (uint32_t)to[i]));
+    }
+}
+
+void amps_gemm_finish_i32(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, int32_t *sums)
+{
+    const amps_gemm_args *args = &job->args;
+    unsigned char *c = args->c + b * args->c_batch_bytes + (i * job->c_row + j) * sizeof(int32_t);
+    if (args->c_dtype == ANYMPS_DTYPE_I32) {
+        const bool plain = args->alpha == 1.0 && (args->beta == 0.0 || args->beta == 1.0);
+        (plain ? add_i32 : finish_i32)(args, c, sums, n);
+        return;
+    }
+    for (size_t x = 0; x < n; x++) {
+        const float value = (float)sums[x];
+        memcpy(&sums[x], &value, sizeof value);
+    }
+    amps_gemm_finish(job, b, i, j, n, (float *)(void *)sums, false);
+}
+
 /* Row i, columns [j, j + n) of C from their sums, which it may overwrite. */
 static void finish(const amps_gemm_job *job, size_t b, size_t i, size_t j, size_t n, uint32_t *sums)
 {
     const amps_gemm_args *args = &job->args;
     if (args->c_dtype == ANYMPS_DTYPE_I32) {
-        unsigned char *c = args->c + b * args->c_batch_bytes + (i * job->c_row + j) * sizeof(int32_t);
-        finish_i32(args, c, (const int32_t *)(const void *)sums, n);
+        amps_gemm_finish_i32(job, b, i, j, n, (int32_t *)(void *)sums);
         return;
     }
     if (job->low->integer) {

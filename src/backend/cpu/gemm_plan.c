@@ -153,6 +153,14 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const bool narrow = amps_gemm_low_takes(job);
+    const bool a_along = job->a_column == 1;
+    const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
+    const size_t low = amps_min(args->m, args->n);
+    const bool low_along = args->m <= args->n ? a_along : b_along;
+    const bool high_along = args->m <= args->n ? b_along : a_along;
+    if (amps_gemm_low_takes_vector(job) && (high_along || (args->m == 1 && job->b_column == 1))) {
+        return high_along ? AMPS_GEMM_DOT : AMPS_GEMM_ROW;
+    }
     if (narrow && args->a_dtype == ANYMPS_DTYPE_I8) {
         return AMPS_GEMM_LOW;
     }
@@ -165,11 +173,6 @@ static amps_gemm_way choose_way(const amps_gemm_job *job)
     if (keeps_b(args)) {
         return narrow ? AMPS_GEMM_LOW : AMPS_GEMM_STRIP;
     }
-    const bool a_along = job->a_column == 1;
-    const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
-    const size_t low = amps_min(args->m, args->n);
-    const bool low_along = args->m <= args->n ? a_along : b_along;
-    const bool high_along = args->m <= args->n ? b_along : a_along;
     if (low == 1 && high_along) {
         return AMPS_GEMM_DOT;
     }
@@ -356,7 +359,7 @@ static bool size_scratch(amps_gemm_job *job)
             return false;
         }
         job->b_floats = 0;
-        job->c_floats = 8 * low;
+        job->c_floats = job->i8 ? AMPS_GEMM_DOT8_LINES : 8 * low;
     } else {
         if (args->k > SIZE_MAX / sizeof(float) || !amps_mul(args->m, amps_gemm_line(args->k), &job->a_floats)) {
             return false;
@@ -385,6 +388,7 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
     };
     resolve_strides(job);
     job->way = choose_way(job);
+    job->i8 = (job->way == AMPS_GEMM_DOT || job->way == AMPS_GEMM_ROW) && amps_gemm_low_takes_vector(job);
     if (job->way == AMPS_GEMM_PLAIN) {
         return true;
     }

@@ -43,12 +43,12 @@ static const float *take(const amps_gemm_job *job, const lines *from, size_t x, 
 
 static bool is_half(anymps_dtype dtype)
 {
-    return dtype == ANYMPS_DTYPE_F16 || dtype == ANYMPS_DTYPE_BF16;
+    return dtype == ANYMPS_DTYPE_F16 || dtype == ANYMPS_DTYPE_BF16 || dtype == ANYMPS_DTYPE_I16;
 }
 
 static amps_row_type half_type(anymps_dtype dtype)
 {
-    return dtype == ANYMPS_DTYPE_F16 ? AMPS_ROW_F16 : AMPS_ROW_BF16;
+    return dtype == ANYMPS_DTYPE_F16 ? AMPS_ROW_F16 : dtype == ANYMPS_DTYPE_BF16 ? AMPS_ROW_BF16 : AMPS_ROW_I16;
 }
 
 /* The same dot products with `columns` lines of `higher` from x on, which are 16-bit and lie along k. */
@@ -78,6 +78,39 @@ static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t
             amps_gemm_finish(job, b, i, x, count, sums + i * count, false);
         } else {
             amps_gemm_finish(job, b, x + i, 0, low, sums + i * low, false);
+        }
+    }
+}
+
+/* The bytes of line 0; where they lie, or collected in `to`. */
+static const int8_t *take_bytes(const amps_gemm_job *job, const lines *from, int8_t *to)
+{
+    const int8_t *at = (const int8_t *)(const void *)from->base;
+    for (size_t k = 0; k < job->args.k && from->along != 1; k++) {
+        to[k] = at[k * from->along];
+    }
+    return from->along == 1 ? at : to;
+}
+
+/* The same dot products of i8; the lower operand is one line. */
+static void dots8(const amps_gemm_job *job, size_t b, size_t first, size_t last, float *scratch)
+{
+    const amps_gemm_args *args = &job->args;
+    const bool by_rows = args->m <= args->n;
+    const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+    const lines bt = {args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
+    const lines *higher = by_rows ? &bt : &a;
+    int32_t *sums = (int32_t *)(void *)(scratch + job->a_floats);
+    amps_dot8 dot = {.a = take_bytes(job, by_rows ? &a : &bt, (int8_t *)(void *)scratch),
+                     .b_line_bytes = higher->line,
+                     .c = sums,
+                     .interior = args->k};
+    for (size_t x = first; x < last; x += AMPS_GEMM_DOT8_LINES) {
+        dot.lines = amps_min(AMPS_GEMM_DOT8_LINES, last - x);
+        dot.b = higher->base + x * higher->line;
+        args->device->rows->dot8(&dot);
+        for (size_t i = 0; i < (by_rows ? 1 : dot.lines); i++) {
+            amps_gemm_finish_i32(job, b, by_rows ? 0 : x + i, by_rows ? x : 0, by_rows ? dot.lines : 1, sums + i);
         }
     }
 }
@@ -127,7 +160,8 @@ void amps_gemm_dot_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
 {
     const bool by_rows = job->args.m <= job->args.n;
     for (size_t b = part->batch_first; b < part->batch_last; b++) {
-        dots(job, b, by_rows ? part->n_first : part->m_first, by_rows ? part->n_last : part->m_last, scratch);
+        const size_t first = by_rows ? part->n_first : part->m_first, last = by_rows ? part->n_last : part->m_last;
+        (job->i8 ? dots8 : dots)(job, b, first, last, scratch);
     }
 }
 
@@ -233,10 +267,33 @@ static void row_chunk(const amps_gemm_job *job, size_t b, amps_gemm_row *row, si
     }
 }
 
+/* One row of i8. */
+static void row8_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
+{
+    const amps_gemm_args *args = &job->args;
+    for (size_t b = part->batch_first; b < part->batch_last; b++) {
+        const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
+        amps_row8 row = {.a = take_bytes(job, &a, (int8_t *)(void *)scratch),
+                         .b_line_bytes = job->b_row,
+                         .c = (int32_t *)(void *)(scratch + job->a_floats),
+                         .interior = args->k};
+        for (size_t j = part->n_first; j < part->n_last; j += job->nc) {
+            row.b = args->b + b * args->b_batch_bytes + j;
+            row.columns = amps_min(job->nc, part->n_last - j);
+            args->device->rows->row8(&row);
+            amps_gemm_finish_i32(job, b, 0, j, row.columns, row.c);
+        }
+    }
+}
+
 void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, float *scratch)
 {
     const amps_gemm_args *args = &job->args;
     float *sums = scratch + job->a_floats;
+    if (job->i8) {
+        row8_task(job, part, scratch);
+        return;
+    }
     for (size_t b = part->batch_first; b < part->batch_last; b++) {
         const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
         amps_gemm_row row = row_of(job, (const float *)(const void *)a.base, job->a_row, job->a_column);

@@ -8,6 +8,7 @@
 #include "backend/cpu/cpu.h"
 
 #include <math.h>
+#include <string.h>
 
 static void f16_to_f32(const void *x, float *y, size_t n)
 {
@@ -252,7 +253,9 @@ static void neuron_row(const amps_neuron_params *params, const amps_row *row, co
 
 static double half_at(const unsigned char *b, size_t j, amps_row_type type)
 {
-    return (double)amps_load_f32(b + 2 * j, dtype_of(type));
+    int16_t whole;
+    memcpy(&whole, b + 2 * j, sizeof whole);
+    return type == AMPS_ROW_I16 ? (double)whole : (double)amps_load_f32(b + 2 * j, dtype_of(type));
 }
 
 static void dot16(const amps_dot16 *d)
@@ -265,6 +268,33 @@ static void dot16(const amps_dot16 *d)
             }
             d->c[i * d->c_row + j * d->c_line] = (float)sum;
         }
+    }
+}
+
+static uint32_t product8(int8_t a, unsigned char b)
+{
+    return (uint32_t)((int32_t)a * (int32_t)(int8_t)b);
+}
+
+static void dot8(const amps_dot8 *d)
+{
+    for (size_t j = 0; j < d->lines; j++) {
+        uint32_t sum = 0;
+        for (size_t k = 0; k < d->interior; k++) {
+            sum += product8(d->a[k], d->b[j * d->b_line_bytes + k]);
+        }
+        d->c[j] = (int32_t)sum;
+    }
+}
+
+static void row8(const amps_row8 *r)
+{
+    for (size_t j = 0; j < r->columns; j++) {
+        uint32_t sum = 0;
+        for (size_t k = 0; k < r->interior; k++) {
+            sum += product8(r->a[k], r->b[k * r->b_line_bytes + j]);
+        }
+        r->c[j] = (int32_t)sum;
     }
 }
 
@@ -295,5 +325,7 @@ const amps_row_ukr amps_row_ukr_reference = {
     .neuron = neuron,
     .dot16 = dot16,
     .row16 = row16,
+    .dot8 = dot8,
+    .row8 = row8,
     .fence = fence,
 };

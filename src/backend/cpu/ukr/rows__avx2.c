@@ -87,6 +87,7 @@ static inline void v_fence(void) { _mm_sfence(); }
 static inline VH h_load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 static inline void h_store(void *p, VH h) { _mm_storeu_si128((__m128i *)p, h); }
 static inline void h_stream(void *p, VH h) { _mm_stream_si128((__m128i *)p, h); }
+static inline VF v_of_i16(VH h) { return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(h)); }
 static inline VF v_of_f16(VH h) { return _mm256_cvtph_ps(h); }
 static inline VF v_of_bf16(VH h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
 static inline VH v_to_f16(VF v) { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
@@ -100,6 +101,34 @@ static inline VH v_to_bf16(VF v)
     const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan);
     const __m256i high = _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
     return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+}
+
+#define I_BYTES 16
+#define VB __m256i
+#define VI __m256i
+static inline VB b_load(const void *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static inline VI i_zero(void) { return _mm256_setzero_si256(); }
+static inline VI i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void i_store(int32_t *p, VI v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
+static inline VI i_dot(VI s, VB a, VB b) { return _mm256_add_epi32(s, _mm256_madd_epi16(a, b)); }
+static inline int32_t i_fold(VI v)
+{
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+/* Columns 8q … 8q + 3 in half q of the first, the others in the second. */
+static inline void i_pairs(VI s[2], VB r, VB q, int32_t pair)
+{
+    const __m256i k = _mm256_set1_epi32(pair);
+    s[0] = i_dot(s[0], _mm256_unpacklo_epi16(r, q), k);
+    s[1] = i_dot(s[1], _mm256_unpackhi_epi16(r, q), k);
+}
+static inline void i_columns(VI s[2])
+{
+    const VI first = _mm256_permute2x128_si256(s[0], s[1], 0x20);
+    s[1] = _mm256_permute2x128_si256(s[0], s[1], 0x31);
+    s[0] = first;
 }
 
 #include "backend/cpu/ukr/rows_template.h"

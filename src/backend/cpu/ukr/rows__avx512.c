@@ -88,6 +88,7 @@ static inline void v_fence(void) { _mm_sfence(); }
 static inline VH h_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline void h_store(void *p, VH h) { _mm256_storeu_si256((__m256i *)p, h); }
 static inline void h_stream(void *p, VH h) { _mm256_stream_si256((__m256i *)p, h); }
+static inline VF v_of_i16(VH h) { return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(h)); }
 static inline VF v_of_f16(VH h) { return _mm512_cvtph_ps(h); }
 static inline VF v_of_bf16(VH h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
 /* The masked form: GCC 12 defines the plain one, without optimization, as a macro that -Wconversion objects to. */
@@ -108,6 +109,31 @@ static inline VH v_to_bf16(VF v)
     const __m512i upper = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 31, 29, 27, 25, 23,
                                            21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     return _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, quiet));
+}
+
+#define I_BYTES 32
+#define VB __m512i
+#define VI __m512i
+static inline VB b_load(const void *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+static inline VI i_zero(void) { return _mm512_setzero_si512(); }
+static inline VI i_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline void i_store(int32_t *p, VI v) { _mm512_storeu_si512(p, v); }
+static inline VI i_dot(VI s, VB a, VB b) { return _mm512_add_epi32(s, _mm512_madd_epi16(a, b)); }
+static inline int32_t i_fold(VI v) { return _mm512_reduce_add_epi32(v); }
+/* Columns 8q … 8q + 3 in quarter q of the first, the others in the second. */
+static inline void i_pairs(VI s[2], VB r, VB q, int32_t pair)
+{
+    const __m512i k = _mm512_set1_epi32(pair);
+    s[0] = i_dot(s[0], _mm512_unpacklo_epi16(r, q), k);
+    s[1] = i_dot(s[1], _mm512_unpackhi_epi16(r, q), k);
+}
+static inline void i_columns(VI s[2])
+{
+    const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    const __m512i first = _mm512_permutex2var_epi32(s[0], low, s[1]);
+    s[1] = _mm512_permutex2var_epi32(s[0], high, s[1]);
+    s[0] = first;
 }
 
 #include "backend/cpu/ukr/rows_template.h"

@@ -165,6 +165,36 @@ static inline VH v_to_bf16(VF v)
     return pack(_mm_srli_epi32(choose(_mm_castps_si128(_mm_cmpunord_ps(v, v)), quiet, rounded), 16));
 }
 
+static inline VF v_of_i16(VH h)
+{
+    return _mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(h, h), 16));
+}
+
+#define I_BYTES 8
+#define VB __m128i
+#define VI __m128i
+static inline VB b_load(const void *p)
+{
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+    return _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+}
+static inline VI i_zero(void) { return _mm_setzero_si128(); }
+static inline VI i_load(const int32_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+static inline void i_store(int32_t *p, VI v) { _mm_storeu_si128((__m128i *)(void *)p, v); }
+static inline VI i_dot(VI s, VB a, VB b) { return _mm_add_epi32(s, _mm_madd_epi16(a, b)); }
+static inline int32_t i_fold(VI v)
+{
+    const __m128i two = _mm_add_epi32(v, _mm_unpackhi_epi64(v, v));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+static inline void i_pairs(VI s[2], VB r, VB q, int32_t pair)
+{
+    const __m128i k = _mm_set1_epi32(pair);
+    s[0] = i_dot(s[0], _mm_unpacklo_epi16(r, q), k);
+    s[1] = i_dot(s[1], _mm_unpackhi_epi16(r, q), k);
+}
+static inline void i_columns(VI s[2]) { (void)s; }
+
 #include "backend/cpu/ukr/rows_template.h"
 
 #else

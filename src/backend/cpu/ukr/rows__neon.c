@@ -76,9 +76,31 @@ static inline void v_fence(void) {}
 static inline VH h_load(const void *p) { return vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)); }
 static inline void h_store(void *p, VH h) { vst1_u8((uint8_t *)p, vreinterpret_u8_u16(h)); }
 static inline void h_stream(void *p, VH h) { h_store(p, h); }
+static inline VF v_of_i16(VH h) { return vcvtq_f32_s32(vmovl_s16(vreinterpret_s16_u16(h))); }
 static inline VF v_of_f16(VH h) { return f32_of_f16(h); }
 static inline VF v_of_bf16(VH h) { return f32_of_bf16(h); }
 static inline VH v_to_f16(VF v) { return f16_of_f32(v); }
 static inline VH v_to_bf16(VF v) { return bf16_of_f32(v); }
+
+#define I_BYTES 8
+#define VB int16x8_t
+#define VI int32x4_t
+static inline VB b_load(const void *p) { return vmovl_s8(vld1_s8((const int8_t *)p)); }
+static inline VI i_zero(void) { return vdupq_n_s32(0); }
+static inline VI i_load(const int32_t *p) { return vld1q_s32(p); }
+static inline void i_store(int32_t *p, VI v) { vst1q_s32(p, v); }
+static inline VI i_dot(VI s, VB a, VB b)
+{
+    return vmlal_s16(vmlal_s16(s, vget_low_s16(a), vget_low_s16(b)), vget_high_s16(a), vget_high_s16(b));
+}
+static inline int32_t i_fold(VI v) { return vaddvq_s32(v); }
+static inline void i_pairs(VI s[2], VB r, VB q, int32_t pair)
+{
+    const int16_t first = (int16_t)(pair & 0xffff);
+    const int16_t second = (int16_t)(pair >> 16);
+    s[0] = vmlal_n_s16(vmlal_n_s16(s[0], vget_low_s16(r), first), vget_low_s16(q), second);
+    s[1] = vmlal_n_s16(vmlal_n_s16(s[1], vget_high_s16(r), first), vget_high_s16(q), second);
+}
+static inline void i_columns(VI s[2]) { (void)s; }
 
 #include "backend/cpu/ukr/rows_template.h"

@@ -91,8 +91,10 @@ static void dot16(const amps_dot16 *d)
 {
     if (d->type == AMPS_ROW_F16) {
         dot16_typed(d, AMPS_ROW_F16);
-    } else {
+    } else if (d->type == AMPS_ROW_BF16) {
         dot16_typed(d, AMPS_ROW_BF16);
+    } else {
+        dot16_typed(d, AMPS_ROW_I16);
     }
 }
 
@@ -148,8 +150,10 @@ static void row16(const amps_row16 *r)
 {
     if (r->type == AMPS_ROW_F16) {
         row16_typed(r, AMPS_ROW_F16);
-    } else {
+    } else if (r->type == AMPS_ROW_BF16) {
         row16_typed(r, AMPS_ROW_BF16);
+    } else {
+        row16_typed(r, AMPS_ROW_I16);
     }
 }
 

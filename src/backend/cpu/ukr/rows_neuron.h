@@ -267,6 +267,7 @@ static void neuron_block(const amps_neuron_params *params, const amps_row *part,
     case AMPS_ROW_F32: form(part, former_wide, wide, AMPS_ROW_F32); break;
     case AMPS_ROW_F16: form(part, former_wide, wide, AMPS_ROW_F16); break;
     case AMPS_ROW_BF16: form(part, former_wide, wide, AMPS_ROW_BF16); break;
+    case AMPS_ROW_I16: break;
     }
 }
 

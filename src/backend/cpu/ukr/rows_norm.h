@@ -148,6 +148,7 @@ static void rms_norm(const amps_row *row, const float *weight, const float *bias
     case AMPS_ROW_F32: rms_norm_typed(row, weight, bias, epsilon, AMPS_ROW_F32); break;
     case AMPS_ROW_F16: rms_norm_typed(row, weight, bias, epsilon, AMPS_ROW_F16); break;
     case AMPS_ROW_BF16: rms_norm_typed(row, weight, bias, epsilon, AMPS_ROW_BF16); break;
+    case AMPS_ROW_I16: break;
     }
 }
 
@@ -191,6 +192,7 @@ static void layer_norm(const amps_row *row, const float *weight, const float *bi
     case AMPS_ROW_F32: layer_norm_typed(row, weight, bias, epsilon, AMPS_ROW_F32); break;
     case AMPS_ROW_F16: layer_norm_typed(row, weight, bias, epsilon, AMPS_ROW_F16); break;
     case AMPS_ROW_BF16: layer_norm_typed(row, weight, bias, epsilon, AMPS_ROW_BF16); break;
+    case AMPS_ROW_I16: break;
     }
 }
 

@@ -371,6 +371,7 @@ static void softmax(const amps_row *row, double scale)
     case AMPS_ROW_F32: softmax_typed(row, scale, AMPS_ROW_F32, SOFTMAX); break;
     case AMPS_ROW_F16: softmax_typed(row, scale, AMPS_ROW_F16, SOFTMAX); break;
     case AMPS_ROW_BF16: softmax_typed(row, scale, AMPS_ROW_BF16, SOFTMAX); break;
+    case AMPS_ROW_I16: break;
     }
 }
 
@@ -380,6 +381,7 @@ static void log_softmax(const amps_row *row, double scale)
     case AMPS_ROW_F32: softmax_typed(row, scale, AMPS_ROW_F32, LOG_SOFTMAX); break;
     case AMPS_ROW_F16: softmax_typed(row, scale, AMPS_ROW_F16, LOG_SOFTMAX); break;
     case AMPS_ROW_BF16: softmax_typed(row, scale, AMPS_ROW_BF16, LOG_SOFTMAX); break;
+    case AMPS_ROW_I16: break;
     }
 }
 

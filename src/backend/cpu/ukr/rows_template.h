@@ -2,13 +2,13 @@
 /*
  * rows_template.h: the row microkernels over a vector type that the including file defines. Each file
  * rows__<isa>.c defines VF, VW and the v_ functions below and includes this, which includes rows_softmax.h,
- * rows_norm.h, rows_neuron.h and rows_dot.h and ends in the table; the instruction sets differ in nothing else.
+ * rows_norm.h, rows_neuron.h, rows_dot.h and rows_dot8.h and ends in the table; the instruction sets differ in nothing else.
  * docs/numerics.md derives the bounds.
  *
  *     VF, VH             a vector of VW floats; one of VW 16-bit elements
  *     v_set(x)  v_load(p)  v_store(p, v)  v_stream(p, v)     the last: past the caches, p a multiple of a vector
  *     v_load_part(p, n, fill)  v_store_part(p, v, n)     the first n < VW elements
- *     h_load(p)  h_store(p, h)  h_stream(p, h)  v_of_f16(h)  v_of_bf16(h)  v_to_f16(v)  v_to_bf16(v)
+ *     h_load(p)  h_store(p, h)  h_stream(p, h)  v_of_f16(h)  v_of_bf16(h)  v_of_i16(h)  v_to_f16(v)  v_to_bf16(v)
  *     v_add v_sub v_mul v_div   v_fma(a, b, c) = a*b + c   v_fnma(a, b, c) = c - a*b
  *     v_max(a, b) = a > b ? a : b     v_min(a, b) = a < b ? a : b     (b if one is NaN)
  *     v_fold_add(v), v_fold_max(v): over the lanes, the upper half onto the lower until one is left
@@ -19,7 +19,7 @@
  *             bits are those of table[the same] + place * 2^18
  *             0: that would be slow
  *     v_prefetch(p): to the second level of the caches     v_fence(): streamed stores are visible to others
- *     ISA_NAME, ROWS_TABLE
+ *     ISA_NAME, ROWS_TABLE, and what rows_dot8.h names
  *
  * Every loop has whole vectors first and one partial vector last (streamed ones a partial one first, up to a whole
  * address), and an element's result depends on the row alone.
@@ -49,6 +49,11 @@ V_INLINE const unsigned char *element_at(const void *p, size_t j, amps_row_type 
     return (const unsigned char *)p + j * type_bytes(type);
 }
 
+V_INLINE VF v_of_half(VH h, amps_row_type type)
+{
+    return type == AMPS_ROW_F16 ? v_of_f16(h) : type == AMPS_ROW_BF16 ? v_of_bf16(h) : v_of_i16(h);
+}
+
 /* Elements j … j + count - 1 of a row as f32, count <= VW; the other lanes are `fill`. */
 V_INLINE VF e_load(const void *p, size_t j, size_t count, amps_row_type type, float fill)
 {
@@ -58,12 +63,12 @@ V_INLINE VF e_load(const void *p, size_t j, size_t count, amps_row_type type, fl
         return count == VW ? v_load(f) : v_load_part(f, count, fill);
     }
     if (count == VW) {
-        return type == AMPS_ROW_F16 ? v_of_f16(h_load(at)) : v_of_bf16(h_load(at));
+        return v_of_half(h_load(at), type);
     }
     uint16_t half[VW] = {0};
     float wide[VW];
     __builtin_memcpy(half, at, 2 * count);
-    v_store(wide, type == AMPS_ROW_F16 ? v_of_f16(h_load(half)) : v_of_bf16(h_load(half)));
+    v_store(wide, v_of_half(h_load(half), type));
     return v_load_part(wide, count, fill);
 }
 
@@ -260,6 +265,8 @@ static double log_of(double x)
 
 #include "backend/cpu/ukr/rows_dot.h"
 
+#include "backend/cpu/ukr/rows_dot8.h"
+
 /* ---- elementwise -------------------------------------------------------------------------------- */
 
 static void exponential(const float *x, float *y, size_t n)
@@ -281,6 +288,7 @@ static void add(const amps_row *row, const void *z)
     case AMPS_ROW_F32: form(row, former_sum, z, AMPS_ROW_F32); break;
     case AMPS_ROW_F16: form(row, former_sum, z, AMPS_ROW_F16); break;
     case AMPS_ROW_BF16: form(row, former_sum, z, AMPS_ROW_BF16); break;
+    case AMPS_ROW_I16: break;
     }
 }
 
@@ -336,6 +344,8 @@ const amps_row_ukr ROWS_TABLE = {
     .neuron = neuron,
     .dot16 = dot16,
     .row16 = row16,
+    .dot8 = dot8,
+    .row8 = row8,
     .fence = fence,
 };
 

@@ -40,7 +40,8 @@ typedef struct amps_neuron_params {
     float alpha; /* the source's factor */
 } amps_neuron_params;
 
-typedef enum amps_row_type { AMPS_ROW_F32, AMPS_ROW_F16, AMPS_ROW_BF16 } amps_row_type;
+/* AMPS_ROW_I16: of matrices in products only. */
+typedef enum amps_row_type { AMPS_ROW_F32, AMPS_ROW_F16, AMPS_ROW_BF16, AMPS_ROW_I16 } amps_row_type;
 
 /* One row of an operation, or several: n elements at x to n elements of the same type at y, at any addresses. */
 typedef struct amps_row {
@@ -65,7 +66,7 @@ typedef struct amps_dot16 {
     size_t a_row;
     const unsigned char *b;
     size_t b_line_bytes;
-    amps_row_type type; /* of B: F16 or BF16 */
+    amps_row_type type; /* of B: F16, BF16 or I16 */
     float *c;
     size_t c_row, c_line;
     size_t rows, lines, interior;
@@ -80,6 +81,26 @@ typedef struct amps_row16 {
     float *c;
     size_t columns, interior;
 } amps_row16;
+
+/* One i8 row times lines of an i8 matrix that lie along k: c[j] = sum_k a[k] * B[j][k] modulo 2^32, element k of line j at
+   b + j * b_line_bytes + k. */
+typedef struct amps_dot8 {
+    const int8_t *a;
+    const unsigned char *b;
+    size_t b_line_bytes;
+    int32_t *c;
+    size_t lines, interior;
+} amps_dot8;
+
+/* One i8 row times an i8 matrix whose lines lie across: c[j] = sum_k a[k] * B[k][j] modulo 2^32. c has room for columns up
+   to the next multiple of 32. */
+typedef struct amps_row8 {
+    const int8_t *a;
+    const unsigned char *b;
+    size_t b_line_bytes;
+    int32_t *c;
+    size_t columns, interior;
+} amps_row8;
 
 /*
  * The row microkernels of one instruction set. Arrays of f32 lie at addresses that suit f32, those of 16-bit
@@ -118,6 +139,8 @@ typedef struct amps_row_ukr {
 
     void (*dot16)(const amps_dot16 *dot);
     void (*row16)(const amps_row16 *row);
+    void (*dot8)(const amps_dot8 *dot);
+    void (*row8)(const amps_row8 *row);
 
     /* After rows with `stream`, before another thread may look at them. */
     void (*fence)(void);
