@@ -58,6 +58,9 @@ static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dt
     if (dtype == ANYMPS_DTYPE_F16 && device->isa >= AMPS_CPU_ISA_AVX2) {
         return device->isa >= AMPS_CPU_ISA_AVX512 ? &amps_f16_gemm_14x32__avx512 : &amps_f16_gemm_6x16__avx2;
     }
+    if (dtype == ANYMPS_DTYPE_I16 && device->isa >= AMPS_CPU_ISA_AVX2) {
+        return device->isa >= AMPS_CPU_ISA_AVX512 ? &amps_i16_gemm_14x32__avx512 : &amps_i16_gemm_6x16__avx2;
+    }
     if (dtype == ANYMPS_DTYPE_I8 && device->isa >= AMPS_CPU_ISA_AVX2) {
         return (device->features & AMPS_CPU_AVX512_VNNI) != 0 ? &amps_i8_gemm_14x32__avx512vnni
                                                               : &amps_i8_gemm_6x16__avx2;
@@ -69,6 +72,9 @@ static const amps_low_ukr *choose(const amps_cpu_device *device, anymps_dtype dt
     }
     if (dtype == ANYMPS_DTYPE_F16 && device->isa >= AMPS_CPU_ISA_NEON) {
         return (device->features & AMPS_CPU_NEON_FHM) != 0 ? &amps_f16_gemm_8x12__neonfhm : &amps_f16_gemm_8x12__neon;
+    }
+    if (dtype == ANYMPS_DTYPE_I16 && device->isa >= AMPS_CPU_ISA_NEON) {
+        return &amps_i16_gemm_8x12__neon;
     }
     if (dtype == ANYMPS_DTYPE_I8 && device->isa >= AMPS_CPU_ISA_NEON) {
         return (device->features & AMPS_CPU_NEON_I8MM) != 0      ? &amps_i8_gemm_8x12__neoni8mm

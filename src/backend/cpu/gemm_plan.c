@@ -359,7 +359,7 @@ static bool size_scratch(amps_gemm_job *job)
             return false;
         }
         job->b_floats = 0;
-        job->c_floats = job->i8 ? AMPS_GEMM_DOT8_LINES : 8 * low;
+        job->c_floats = AMPS_GEMM_DOT_LINES * low;
     } else {
         if (args->k > SIZE_MAX / sizeof(float) || !amps_mul(args->m, amps_gemm_line(args->k), &job->a_floats)) {
             return false;

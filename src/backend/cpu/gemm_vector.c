@@ -105,8 +105,8 @@ static void dots8(const amps_gemm_job *job, size_t b, size_t first, size_t last,
                      .b_line_bytes = higher->line,
                      .c = sums,
                      .interior = args->k};
-    for (size_t x = first; x < last; x += AMPS_GEMM_DOT8_LINES) {
-        dot.lines = amps_min(AMPS_GEMM_DOT8_LINES, last - x);
+    for (size_t x = first; x < last; x += AMPS_GEMM_DOT_LINES) {
+        dot.lines = amps_min(AMPS_GEMM_DOT_LINES, last - x);
         dot.b = higher->base + x * higher->line;
         args->device->rows->dot8(&dot);
         for (size_t i = 0; i < (by_rows ? 1 : dot.lines); i++) {
@@ -130,7 +130,8 @@ static void dots(const amps_gemm_job *job, size_t b, size_t first, size_t last, 
     dot.a = take(job, lower, 0, low, scratch, &dot.a_row);
     const bool half = is_half(higher->dtype) && higher->along == 1;
     const bool direct = args->c_dtype == ANYMPS_DTYPE_F32 && args->epilogue == NULL && !half;
-    const size_t step = direct && higher->dtype == ANYMPS_DTYPE_F32 && higher->along == 1 ? last - first : DOT_LINES;
+    const bool whole = direct && higher->dtype == ANYMPS_DTYPE_F32 && higher->along == 1;
+    const size_t step = whole ? last - first : half ? AMPS_GEMM_DOT_LINES : DOT_LINES;
     for (size_t x = first; x < last; x += step) {
         dot.columns = amps_min(step, last - x);
         dot.b = half ? NULL : take(job, higher, x, dot.columns, wide, &dot.b_row);

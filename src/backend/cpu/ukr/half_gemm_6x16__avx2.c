@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * half_gemm_6x16__avx2.c: f16 and bf16 matmul tiles of AVX2 with FMA and F16C: elements are widened to f32 while they
+ * half_gemm_6x16__avx2.c: f16, bf16 and i16 matmul tiles of AVX2 with FMA and F16C: elements are widened to f32 while they
  * are packed. Called by gemm_low.c through low_ukr.h; the tile is in low_tile.h. Register budget of 16: 6 * 2 sums,
  * 2 of B, 1 splat of A, 1 spare.
  */
@@ -91,8 +91,15 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, sums x, 
 
 #include "low_tile.h"
 
+static inline __m256 f32_of(__m128i x, low_half half)
+{
+    return half == LOW_F16    ? _mm256_cvtph_ps(x)
+           : half == LOW_BF16 ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16))
+                              : _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(x));
+}
+
 /* `columns` elements of a row, at most 8, widened. */
-static inline word place_load(const unsigned char *p, size_t columns, bool bf16)
+static inline word place_load(const unsigned char *p, size_t columns, low_half half)
 {
     __m128i x;
     if (columns >= LOW_LANES) {
@@ -102,25 +109,25 @@ static inline word place_load(const unsigned char *p, size_t columns, bool bf16)
         __builtin_memcpy(each, p, 2 * columns);
         x = _mm_loadu_si128((const __m128i *)(const void *)each);
     }
-    return bf16 ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16)) : _mm256_cvtph_ps(x);
+    return f32_of(x, half);
 }
 
 #include "low_in_place.h"
 
-/* n elements, of bf16 or f16, widened. */
-AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool bf16)
+/* n elements widened. */
+AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, low_half half)
 {
     size_t j = 0;
     for (; j + 8 <= n; j += 8) {
         const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(from + 2 * j));
-        const __m256i wide =
-            bf16 ? _mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16) : _mm256_castps_si256(_mm256_cvtph_ps(x));
-        _mm256_storeu_si256((__m256i *)(void *)(to + j), wide);
+        _mm256_storeu_ps((float *)(void *)(to + j), f32_of(x, half));
     }
     for (; j < n; j++) {
         uint16_t x;
         __builtin_memcpy(&x, from + 2 * j, sizeof x);
-        to[j] = bf16 ? (uint32_t)x << 16 : amps_bits_of_f32(amps_f32_of_f16(x));
+        to[j] = half == LOW_F16    ? amps_bits_of_f32(amps_f32_of_f16(x))
+                : half == LOW_BF16 ? (uint32_t)x << 16
+                                   : amps_bits_of_f32((float)(int16_t)x);
     }
 }
 
@@ -128,3 +135,4 @@ AMPS_INLINE void widen(const unsigned char *from, uint32_t *to, size_t n, bool b
 
 LOW_HALF_UKR(f16, 6x16__avx2);
 LOW_HALF_UKR(bf16, 6x16__avx2);
+LOW_HALF_UKR(i16, 6x16__avx2);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * low_half.h: what the microkernels that widen f16 and bf16 to f32 have in common: both types' entries, and their tables.
- * A file includes low_tile.h and low_in_place.h, defines `widen` (n elements of either type to f32), then includes this
- * file and names its two tables with LOW_HALF_UKR. Knows no instruction set.
+ * low_half.h: what the microkernels that widen f16, bf16 and i16 to f32 have in common: the types' entries, and their
+ * tables. A file includes low_tile.h and low_in_place.h, defines `widen` (n elements of any of them to f32), then includes
+ * this file and names its tables with LOW_HALF_UKR. Knows no instruction set.
  */
 #ifndef AMPS_LOW_HALF_H
 #define AMPS_LOW_HALF_H
@@ -14,29 +14,43 @@ static void strip(const amps_low_strip *s)
 
 static void f16_in_place(const amps_low_strip *s)
 {
-    place_panels(s, false);
+    place_panels(s, LOW_F16);
 }
 
 static void bf16_in_place(const amps_low_strip *s)
 {
-    place_panels(s, true);
+    place_panels(s, LOW_BF16);
+}
+
+static void i16_in_place(const amps_low_strip *s)
+{
+    place_panels(s, LOW_I16);
+}
+
+AMPS_INLINE void widen_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row,
+                             size_t n, low_half half)
+{
+    for (size_t l = 0; l < lines; l++) {
+        widen(from + l * row_bytes, to + l * to_row, n, half);
+    }
 }
 
 static void f16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
 {
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, false);
-    }
+    widen_lines(from, row_bytes, lines, to, to_row, n, LOW_F16);
 }
 
 static void bf16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
 {
-    for (size_t l = 0; l < lines; l++) {
-        widen(from + l * row_bytes, to + l * to_row, n, true);
-    }
+    widen_lines(from, row_bytes, lines, to, to_row, n, LOW_BF16);
 }
 
-/* The table of `type` (f16, bf16); `shape` is the rest of its name, "8x12__neon". */
+static void i16_lines(const unsigned char *from, size_t row_bytes, size_t lines, uint32_t *to, size_t to_row, size_t n)
+{
+    widen_lines(from, row_bytes, lines, to, to_row, n, LOW_I16);
+}
+
+/* The table of `type` (f16, bf16, i16); `shape` is the rest of its name, "8x12__neon". */
 #define LOW_HALF_UKR(type, shape)                                                                                      \
     const amps_low_ukr amps_##type##_gemm_##shape = {                                                                  \
         .name = #type "_gemm_" #shape,                                                                                 \

@@ -9,7 +9,7 @@
 
 #include "low_tile.h"
 
-AMPS_INLINE void place_tile(const amps_low_strip *s, const uint32_t *a, unsigned char *c, int mr, int nv, bool bf16)
+AMPS_INLINE void place_tile(const amps_low_strip *s, const uint32_t *a, unsigned char *c, int mr, int nv, low_half half)
 {
     const unsigned char *b = s->b_rows;
     const size_t last = s->columns - (size_t)(nv - 1) * LOW_LANES;
@@ -22,7 +22,7 @@ AMPS_INLINE void place_tile(const amps_low_strip *s, const uint32_t *a, unsigned
         word row[LOW_WIDE];
 #pragma GCC unroll 4
         for (int v = 0; v < nv; v++) {
-            row[v] = place_load(b + v * LOW_LANES * 2, v + 1 < nv ? LOW_LANES : last, bf16);
+            row[v] = place_load(b + v * LOW_LANES * 2, v + 1 < nv ? LOW_LANES : last, half);
         }
         __builtin_prefetch(b + LOW_STRIP * 2); /* the next strip's: rows are too many streams for the machine */
 #pragma GCC unroll 14
@@ -38,45 +38,45 @@ AMPS_INLINE void place_tile(const amps_low_strip *s, const uint32_t *a, unsigned
 }
 
 AMPS_INLINE void place_rows(const amps_low_strip *s, const uint32_t *a, unsigned char *c, size_t rows, int nv,
-                            bool bf16)
+                            low_half half)
 {
     switch (rows) {
-    case 1: place_tile(s, a, c, 1, nv, bf16); break;
-    case 2: place_tile(s, a, c, 2, nv, bf16); break;
-    case 3: place_tile(s, a, c, 3, nv, bf16); break;
-    case 4: place_tile(s, a, c, 4, nv, bf16); break;
-    case 5: place_tile(s, a, c, 5, nv, bf16); break;
-    case 6: place_tile(s, a, c, 6, nv, bf16); break;
+    case 1: place_tile(s, a, c, 1, nv, half); break;
+    case 2: place_tile(s, a, c, 2, nv, half); break;
+    case 3: place_tile(s, a, c, 3, nv, half); break;
+    case 4: place_tile(s, a, c, 4, nv, half); break;
+    case 5: place_tile(s, a, c, 5, nv, half); break;
+    case 6: place_tile(s, a, c, 6, nv, half); break;
 #if LOW_ROWS > 6
-    case 7: place_tile(s, a, c, 7, nv, bf16); break;
-    case 8: place_tile(s, a, c, 8, nv, bf16); break;
+    case 7: place_tile(s, a, c, 7, nv, half); break;
+    case 8: place_tile(s, a, c, 8, nv, half); break;
 #endif
 #if LOW_ROWS > 8
-    case 9: place_tile(s, a, c, 9, nv, bf16); break;
-    case 10: place_tile(s, a, c, 10, nv, bf16); break;
-    case 11: place_tile(s, a, c, 11, nv, bf16); break;
-    case 12: place_tile(s, a, c, 12, nv, bf16); break;
-    case 13: place_tile(s, a, c, 13, nv, bf16); break;
-    case 14: place_tile(s, a, c, 14, nv, bf16); break;
+    case 9: place_tile(s, a, c, 9, nv, half); break;
+    case 10: place_tile(s, a, c, 10, nv, half); break;
+    case 11: place_tile(s, a, c, 11, nv, half); break;
+    case 12: place_tile(s, a, c, 12, nv, half); break;
+    case 13: place_tile(s, a, c, 13, nv, half); break;
+    case 14: place_tile(s, a, c, 14, nv, half); break;
 #endif
     default: break;
     }
 }
 
-AMPS_INLINE void place_panels(const amps_low_strip *s, bool bf16)
+AMPS_INLINE void place_panels(const amps_low_strip *s, low_half half)
 {
     const uint32_t *a = s->a;
     unsigned char *c = s->c;
     for (size_t left = s->rows; left > 0;) {
         const size_t rows = left < s->panel_rows ? left : s->panel_rows;
         if (s->columns > LOW_LANES * (LOW_WIDE - 1)) {
-            place_rows(s, a, c, rows, LOW_WIDE, bf16);
+            place_rows(s, a, c, rows, LOW_WIDE, half);
 #if LOW_WIDE == 3
         } else if (s->columns > LOW_LANES) {
-            place_rows(s, a, c, rows, 2, bf16);
+            place_rows(s, a, c, rows, 2, half);
 #endif
         } else {
-            place_rows(s, a, c, rows, 1, bf16);
+            place_rows(s, a, c, rows, 1, half);
         }
         left -= rows;
         a += rows * s->a_row;

@@ -27,6 +27,9 @@
 
 enum { LOW_STRIP = LOW_LANES * LOW_WIDE, LOW_SUMS = 28 };
 
+/* A 16-bit type that is widened to f32. */
+typedef enum low_half { LOW_F16, LOW_BF16, LOW_I16 } low_half;
+
 /* The tile's sums, `acc` by rows of nv vectors, into C with all that follows. Out of line: the tiles' own code stays
    short enough for the instruction cache. */
 static __attribute__((noinline)) void finish_tile(const amps_low_strip *s, const sums *acc, unsigned char *c, int mr,

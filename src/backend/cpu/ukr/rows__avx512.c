@@ -11,6 +11,7 @@
 #define VH __m256i
 #define VW 16
 #define V_PICKS 1
+#define V_MASKS 1
 #define ISA_NAME "avx512"
 #define ROWS_TABLE amps_row_ukr_avx512
 
@@ -86,6 +87,9 @@ static inline __attribute__((always_inline)) void v_prefetch(const void *p) { _m
 static inline void v_fence(void) { _mm_sfence(); }
 
 static inline VH h_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline VH h_load_part(const void *p, size_t n) { return _mm256_maskz_loadu_epi16(first(n), p); }
+static inline void h_store_part(void *p, VH h, size_t n) { _mm256_mask_storeu_epi16(p, first(n), h); }
+static inline VF v_first(VF v, size_t n, float fill) { return _mm512_mask_mov_ps(_mm512_set1_ps(fill), first(n), v); }
 static inline void h_store(void *p, VH h) { _mm256_storeu_si256((__m256i *)p, h); }
 static inline void h_stream(void *p, VH h) { _mm256_stream_si256((__m256i *)p, h); }
 static inline VF v_of_i16(VH h) { return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(h)); }
@@ -115,6 +119,10 @@ static inline VH v_to_bf16(VF v)
 #define VB __m512i
 #define VI __m512i
 static inline VB b_load(const void *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+static inline VB b_load_part(const void *p, size_t n)
+{
+    return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((__mmask32)((1u << n) - 1u), p));
+}
 static inline VI i_zero(void) { return _mm512_setzero_si512(); }
 static inline VI i_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline void i_store(int32_t *p, VI v) { _mm512_storeu_si512(p, v); }

@@ -19,6 +19,7 @@
 
 enum { DOT8_LINES = 8, ROW8_PAIRS = 4 };
 
+#if !V_MASKS
 /* Of n < I_BYTES bytes, zeros behind. */
 V_INLINE VB b_load_part(const void *p, size_t n)
 {
@@ -26,6 +27,7 @@ V_INLINE VB b_load_part(const void *p, size_t n)
     __builtin_memcpy(bytes, p, n);
     return b_load(bytes);
 }
+#endif
 
 V_INLINE void dot8_lines(const amps_dot8 *d, const unsigned char *b, int32_t *c, size_t lines)
 {

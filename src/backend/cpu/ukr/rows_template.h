@@ -18,6 +18,9 @@
  *     V_PICKS 1: v_pick(table, place) = table[last five bits of place's]; v_pick_power(table, place): the number whose
  *             bits are those of table[the same] + place * 2^18
  *             0: that would be slow
+ *     V_MASKS 1: h_load_part(p, n), zeros behind, h_store_part(p, h, n); v_first(v, n, fill): the first n lanes of v, others
+ *             `fill`; b_load_part of rows_dot8.h
+ *             0: that would be slow
  *     v_prefetch(p): to the second level of the caches     v_fence(): streamed stores are visible to others
  *     ISA_NAME, ROWS_TABLE, and what rows_dot8.h names
  *
@@ -65,11 +68,15 @@ V_INLINE VF e_load(const void *p, size_t j, size_t count, amps_row_type type, fl
     if (count == VW) {
         return v_of_half(h_load(at), type);
     }
+#if V_MASKS
+    return v_first(v_of_half(h_load_part(at, count), type), count, fill);
+#else
     uint16_t half[VW] = {0};
     float wide[VW];
     __builtin_memcpy(half, at, 2 * count);
     v_store(wide, v_of_half(h_load(half), type));
     return v_load_part(wide, count, fill);
+#endif
 }
 
 V_INLINE void e_store(void *p, size_t j, VF v, size_t count, amps_row_type type, int stream)
@@ -88,9 +95,13 @@ V_INLINE void e_store(void *p, size_t j, VF v, size_t count, amps_row_type type,
     }
     const VH half = type == AMPS_ROW_F16 ? v_to_f16(v) : v_to_bf16(v);
     if (count != VW) {
+#if V_MASKS
+        h_store_part(at, half, count);
+#else
         uint16_t lanes[VW];
         h_store(lanes, half);
         __builtin_memcpy(at, lanes, 2 * count);
+#endif
     } else if (stream) {
         h_stream(at, half);
     } else {
