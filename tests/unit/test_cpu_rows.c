@@ -657,6 +657,48 @@ static void products_of_bytes(void **state)
     }
 }
 
+enum { FEW = 3, FEW_COLUMNS = 53, FEW_INTERIOR = 29 };
+
+/* Products of one row and of several with a 16-bit matrix that lies across, against the reference. */
+static void rows_times_halves(void **state)
+{
+    (void)state;
+    const amps_row_ukr *found[MOST_TABLES];
+    const size_t count = tables(found);
+    const amps_row_type types[] = {AMPS_ROW_F16, AMPS_ROW_BF16, AMPS_ROW_I16};
+    static uint16_t b[FEW_INTERIOR * FEW_COLUMNS];
+    float a[FEW * FEW_INTERIOR];
+    for (size_t i = 0; i < sizeof b / sizeof b[0]; i++) {
+        b[i] = (uint16_t)(0x3800u + (i * 2654435761u >> 9) % 900u);
+    }
+    for (size_t i = 0; i < FEW * FEW_INTERIOR; i++) {
+        a[i] = (float)((int)(i * 37 % 101) - 50) / 8.0f;
+    }
+    for (size_t i = 0; i < count * 3 * FEW_COLUMNS * FEW; i++) {
+        const amps_row_ukr *const ukr = found[i % count];
+        float c[2][FEW * 64] = {{0}, {0}};
+        amps_row16 row = {.a = a,
+                          .a_row = FEW_INTERIOR,
+                          .b = (const unsigned char *)b,
+                          .b_line_bytes = 2 * FEW_COLUMNS,
+                          .type = types[i / count % 3],
+                          .c = c[0],
+                          .c_row = 64,
+                          .rows = i / count / 3 % FEW + 1,
+                          .columns = i / count / 3 / FEW + 1,
+                          .interior = FEW_INTERIOR - i % 7};
+        ukr->row16(&row);
+        row.c = c[1];
+        amps_row_ukr_reference.row16(&row);
+        const double bound = 2 * FEW_INTERIOR * 0x1p-24 * 6.25 * 16384 * FEW_INTERIOR;
+        for (size_t j = 0; j < FEW * 64; j++) {
+            const double error = fabs((double)c[0][j] - (double)c[1][j]);
+            assert_true(error <= (row.type == AMPS_ROW_I16 ? bound : bound / 16384 * 2));
+            assert_true((j % 64 < row.columns && j / 64 < row.rows) || c[0][j] == 0.0f);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -666,6 +708,7 @@ int main(void)
         cmocka_unit_test(means_far_away),       cmocka_unit_test(softmax_edges),
         cmocka_unit_test(groups_agree),         cmocka_unit_test(softmax_is_exact),
         cmocka_unit_test(one_takes_all),        cmocka_unit_test(products_of_bytes),
+        cmocka_unit_test(rows_times_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

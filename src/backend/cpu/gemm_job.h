@@ -59,8 +59,8 @@ typedef struct amps_gemm_job {
     size_t thread_bytes;
 } amps_gemm_job;
 
-/* Of dot products of narrow types, so many are made at once. */
-enum { AMPS_GEMM_DOT_LINES = 64 };
+/* Of dot products of narrow types, so many are made at once; of i8, the lower operand has at most so many lines. */
+enum { AMPS_GEMM_DOT_LINES = 64, AMPS_GEMM_DOT8_LOW = 4 };
 
 /* From one copied line of k elements to the next: each begins on a cache line, and they share no set of the caches. */
 static inline size_t amps_gemm_line(size_t k)

@@ -105,7 +105,9 @@ bool amps_gemm_low_takes_vector(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const bool i8 = args->a_dtype == ANYMPS_DTYPE_I8 && args->b_dtype == ANYMPS_DTYPE_I8;
-    return i8 && amps_min(args->m, args->n) == 1 && args->k > 0 && job->c_column == 1 &&
+    const size_t low = amps_min(args->m, args->n);
+    const bool kept = args->a_constant != NULL || args->b_constant != NULL;
+    return i8 && low <= (kept ? 1 : AMPS_GEMM_DOT8_LOW) && args->k > 0 && job->c_column == 1 &&
            (args->c_dtype == ANYMPS_DTYPE_I32 || args->k <= I32_INTERIOR);
 }
 

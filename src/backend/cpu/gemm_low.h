@@ -14,7 +14,7 @@ const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_d
 /* Does a job whose strides are resolved run this way? */
 bool amps_gemm_low_takes(const amps_gemm_job *job);
 
-/* Is it one row or column of i8 whose sums stay exact in i32, or are asked for modulo 2^32? */
+/* Is it one row or column of i8, or a few, whose sums stay exact in i32, or are asked for modulo 2^32? */
 bool amps_gemm_low_takes_vector(const amps_gemm_job *job);
 
 /* Block sizes, before tasks are cut; then the scratch of one thread, false if it exceeds size_t. */

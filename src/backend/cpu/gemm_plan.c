@@ -38,6 +38,7 @@ enum {
     PAGE_FLOATS = 512,   /* rows this far apart share few lines of a cache: half a page */
     ROW_MOST = 24,       /* so few rows do not pay for packing a B from memory */
     ROW_MOST_APART = 64, /* nor so few if its rows share lines of the caches */
+    ROW_MOST_HALF = 16,  /* nor so few of 16-bit types */
     ROW_L2 = 6,          /* one of more than six times the second cache */
     ROW_COLUMNS = 128,   /* with one row: fewer columns stay in registers */
     ROW_SUMS = 32768     /* sums that stay in the second cache while B streams past, in long pieces */
@@ -142,11 +143,15 @@ static bool takes_rows(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float), b_floats = args->k * args->n;
-    const size_t most = !job->f32 ? 1 : collide(job->b_row, args->k) ? ROW_MOST_APART : ROW_MOST;
+    const size_t narrow = anymps_dtype_bytes(args->b_dtype) == 2 ? ROW_MOST_HALF : 1;
+    const size_t most = !job->f32 ? narrow : collide(job->b_row, args->k) ? ROW_MOST_APART : ROW_MOST;
     if (job->b_column != 1 || args->m > most) {
         return false;
     }
-    return !job->f32 || (args->m == 1 && args->n >= ROW_COLUMNS) || b_floats > (args->m == 1 ? 1 : ROW_L2) * l2_floats;
+    if (!job->f32) {
+        return args->m == 1 || b_floats / 2 > ROW_L2 * l2_floats;
+    }
+    return (args->m == 1 && args->n >= ROW_COLUMNS) || b_floats > (args->m == 1 ? 1 : ROW_L2) * l2_floats;
 }
 
 static amps_gemm_way choose_way(const amps_gemm_job *job)

@@ -82,36 +82,59 @@ static void finish_dots(const amps_gemm_job *job, size_t b, bool by_rows, size_t
     }
 }
 
-/* The bytes of line 0; where they lie, or collected in `to`. */
-static const int8_t *take_bytes(const amps_gemm_job *job, const lines *from, int8_t *to)
+/* The bytes of line x; where they lie, or collected in `to`. */
+static const int8_t *take_bytes(const amps_gemm_job *job, const lines *from, size_t x, int8_t *to)
 {
-    const int8_t *at = (const int8_t *)(const void *)from->base;
+    const int8_t *at = (const int8_t *)(const void *)from->base + x * from->line;
     for (size_t k = 0; k < job->args.k && from->along != 1; k++) {
         to[k] = at[k * from->along];
     }
     return from->along == 1 ? at : to;
 }
 
-/* The same dot products of i8; the lower operand is one line. */
+/* C from the sums of `count` lines of the higher operand from x on, one row of sums for each of the lower's `low` lines. */
+static void finish_dots8(const amps_gemm_job *job, size_t b, bool by_rows, size_t low, size_t x, size_t count,
+                         int32_t *sums)
+{
+    for (size_t r = 0; by_rows && r < low; r++) {
+        amps_gemm_finish_i32(job, b, r, x, count, sums + r * AMPS_GEMM_DOT_LINES);
+    }
+    for (size_t i = 0; !by_rows && i < count; i++) {
+        int32_t row[AMPS_GEMM_DOT8_LOW];
+        for (size_t r = 0; r < low; r++) {
+            row[r] = sums[r * AMPS_GEMM_DOT_LINES + i];
+        }
+        amps_gemm_finish_i32(job, b, x + i, 0, low, row);
+    }
+}
+
+/* The same dot products of i8. Lines of the higher operand stay in the second cache for all of the lower's. */
 static void dots8(const amps_gemm_job *job, size_t b, size_t first, size_t last, float *scratch)
 {
     const amps_gemm_args *args = &job->args;
     const bool by_rows = args->m <= args->n;
+    const size_t low = by_rows ? args->m : args->n;
     const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
     const lines bt = {args->b + b * args->b_batch_bytes, job->b_column, job->b_row, args->b_dtype};
-    const lines *higher = by_rows ? &bt : &a;
+    const lines *lower = by_rows ? &a : &bt, *higher = by_rows ? &bt : &a;
+    const size_t fit = amps_max(DOT_LINES, args->device->caches.l2_bytes / 2 / args->k);
+    const size_t step = low == 1 ? AMPS_GEMM_DOT_LINES : amps_min(AMPS_GEMM_DOT_LINES, fit);
     int32_t *sums = (int32_t *)(void *)(scratch + job->a_floats);
-    amps_dot8 dot = {.a = take_bytes(job, by_rows ? &a : &bt, (int8_t *)(void *)scratch),
-                     .b_line_bytes = higher->line,
-                     .c = sums,
-                     .interior = args->k};
-    for (size_t x = first; x < last; x += AMPS_GEMM_DOT_LINES) {
-        dot.lines = amps_min(AMPS_GEMM_DOT_LINES, last - x);
-        dot.b = higher->base + x * higher->line;
-        args->device->rows->dot8(&dot);
-        for (size_t i = 0; i < (by_rows ? 1 : dot.lines); i++) {
-            amps_gemm_finish_i32(job, b, by_rows ? 0 : x + i, by_rows ? x : 0, by_rows ? dot.lines : 1, sums + i);
+    const int8_t *rows[AMPS_GEMM_DOT8_LOW];
+    for (size_t r = 0; r < low; r++) {
+        rows[r] = take_bytes(job, lower, r, (int8_t *)(void *)(scratch + r * amps_gemm_line(args->k)));
+    }
+    for (size_t x = first; x < last; x += step) {
+        amps_dot8 dot = {.b = higher->base + x * higher->line,
+                         .b_line_bytes = higher->line,
+                         .lines = amps_min(step, last - x),
+                         .interior = args->k};
+        for (size_t r = 0; r < low; r++) {
+            dot.a = rows[r];
+            dot.c = sums + r * AMPS_GEMM_DOT_LINES;
+            args->device->rows->dot8(&dot);
         }
+        finish_dots8(job, b, by_rows, low, x, dot.lines, sums);
     }
 }
 
@@ -212,27 +235,29 @@ static bool row_is_direct(const amps_gemm_job *job)
            apart;
 }
 
-/* One row of A, in f32, with columns [j, j + n) of a B of another type. */
-static void row_widened(const amps_gemm_job *job, const float *a, const unsigned char *b, size_t n, float *wide,
-                        float *sums)
+/* Rows of A, in f32, with columns of a B of another type: widened in the registers, or (i8, whose sums i32 does not hold)
+   ROW_STEP lines at a time; row->c_row and row->columns say where the sums go. */
+static void row_widened(const amps_gemm_job *job, amps_gemm_row row, const unsigned char *b, float *wide, float *sums)
 {
     const amps_gemm_args *args = &job->args;
-    const size_t line_bytes = job->b_row * anymps_dtype_bytes(args->b_dtype);
+    const size_t line_bytes = job->b_row * anymps_dtype_bytes(args->b_dtype), n = row.columns;
+    const float *const a = row.a;
     if (is_half(args->b_dtype)) {
         const amps_row16 half = {.a = a,
+                                 .a_row = row.a_row,
                                  .b = b,
                                  .b_line_bytes = line_bytes,
                                  .type = half_type(args->b_dtype),
                                  .c = sums,
+                                 .c_row = row.c_row,
+                                 .rows = args->m,
                                  .columns = n,
                                  .interior = args->k};
-        memset(sums, 0, n * sizeof *sums);
+        memset(sums, 0, args->m * row.c_row * sizeof *sums);
         args->device->rows->row16(&half);
         return;
     }
-    amps_gemm_row row = row_of(job, a, 0, 1);
     row.c = sums;
-    row.columns = n;
     row.b = wide;
     row.b_row = n;
     for (size_t k = 0; k < args->k; k += ROW_STEP) {
@@ -251,16 +276,19 @@ static void row_chunk(const amps_gemm_job *job, size_t b, amps_gemm_row *row, si
 {
     const amps_gemm_args *args = &job->args;
     const unsigned char *from = args->b + b * args->b_batch_bytes + j * anymps_dtype_bytes(args->b_dtype);
+    row->columns = n;
+    row->c_row = amps_gemm_line(n);
     if (args->b_dtype != ANYMPS_DTYPE_F32) {
-        row_widened(job, row->a, from, n, sums + job->c_floats, sums);
-        amps_gemm_finish(job, b, 0, j, n, sums, false);
+        row_widened(job, *row, from, sums + job->c_floats, sums);
+        for (size_t i = 0; i < args->m; i++) {
+            amps_gemm_finish(job, b, i, j, n, sums + i * row->c_row, false);
+        }
         return;
     }
     const bool direct = row_is_direct(job);
     row->b = (const float *)(const void *)from;
     row->c = direct ? (float *)(void *)(args->c + b * args->c_batch_bytes) + j : sums;
-    row->c_row = direct ? job->c_row : amps_gemm_line(n);
-    row->columns = n;
+    row->c_row = direct ? job->c_row : row->c_row;
     row->adds = direct && job->beta != 0.0f;
     job->ukr->row(row);
     for (size_t i = 0; i < args->m && !direct; i++) {
@@ -274,7 +302,7 @@ static void row8_task(const amps_gemm_job *job, const amps_gemm_part *part, floa
     const amps_gemm_args *args = &job->args;
     for (size_t b = part->batch_first; b < part->batch_last; b++) {
         const lines a = {args->a + b * args->a_batch_bytes, job->a_row, job->a_column, args->a_dtype};
-        amps_row8 row = {.a = take_bytes(job, &a, (int8_t *)(void *)scratch),
+        amps_row8 row = {.a = take_bytes(job, &a, 0, (int8_t *)(void *)scratch),
                          .b_line_bytes = job->b_row,
                          .c = (int32_t *)(void *)(scratch + job->a_floats),
                          .interior = args->k};
@@ -302,7 +330,8 @@ void amps_gemm_row_task(const amps_gemm_job *job, const amps_gemm_part *part, fl
             row.a = take(job, &a, 0, args->m, scratch, &row.a_row);
             row.a_column = 1;
         } else if (args->b_dtype != ANYMPS_DTYPE_F32 && job->a_column != 1) {
-            row.a = take(job, &a, 0, 1, scratch, &row.a_row);
+            row.a = take(job, &a, 0, args->m, scratch, &row.a_row);
+            row.a_column = 1;
         }
         for (size_t j = part->n_first; j < part->n_last; j += job->nc) {
             row_chunk(job, b, &row, j, amps_min(job->nc, part->n_last - j), sums);

@@ -300,9 +300,13 @@ static void row8(const amps_row8 *r)
 
 static void row16(const amps_row16 *r)
 {
-    for (size_t k = 0; k < r->interior; k++) {
-        for (size_t j = 0; j < r->columns; j++) {
-            r->c[j] += (float)((double)r->a[k] * half_at(r->b + k * r->b_line_bytes, j, r->type));
+    for (size_t i = 0; i < r->rows; i++) {
+        float *const c = r->c + i * r->c_row;
+        for (size_t k = 0; k < r->interior; k++) {
+            for (size_t j = 0; j < r->columns; j++) {
+                const double b = half_at(r->b + k * r->b_line_bytes, j, r->type);
+                c[j] += (float)((double)r->a[i * r->a_row + k] * b);
+            }
         }
     }
 }

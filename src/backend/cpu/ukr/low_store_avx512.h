@@ -42,6 +42,16 @@ static inline void low_put(unsigned char *c, bool whole, low_lanes lanes, __m512
     }
 }
 
+/* Whole vectors by a plain store. */
+static inline void put_halves(unsigned char *c, size_t columns, __m256i halves)
+{
+    if (columns >= 16) {
+        _mm256_storeu_si256((__m256i *)(void *)c, halves);
+    } else {
+        _mm256_mask_storeu_epi16(c, low_first_lanes(columns), halves);
+    }
+}
+
 static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512 x, size_t columns)
 {
     const low_lanes lanes = low_first_lanes(columns < 16 ? columns : 16);
@@ -54,10 +64,9 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512 x
         _mm512_mask_storeu_ps(c, lanes, x);
     } else if (s->result == AMPS_LOW_F16) {
         /* The masked form: GCC 12's plain one is, without optimization, a macro that -Wconversion objects to. */
-        const __m256i half = _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        _mm256_mask_storeu_epi16(c, lanes, half);
+        put_halves(c, columns, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     } else {
-        _mm256_mask_storeu_epi16(c, lanes, to_bf16(x));
+        put_halves(c, columns, to_bf16(x));
     }
 }
 

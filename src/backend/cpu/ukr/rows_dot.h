@@ -131,10 +131,59 @@ V_INLINE void row16_steps(const amps_row16 *r, const float *a, const unsigned ch
     }
 }
 
+/* The same for several rows: the lines are widened once, and each row of c takes all of them. */
+V_INLINE void row16_many(const amps_row16 *r, const float *a, const unsigned char *b, amps_row_type type, size_t steps,
+                         int more)
+{
+    const amps_row16 own = *r;
+    for (size_t j = 0; j < own.columns; j += VW) {
+        const size_t count = own.columns - j < VW ? own.columns - j : VW;
+        VF y[ROW16_STEP];
+#pragma GCC unroll 8
+        for (size_t s = 0; s < steps; s++) {
+            const unsigned char *const line = b + s * own.b_line_bytes;
+            y[s] = count < VW ? e_load(line, j, count, type, 0.0f) : e_load(line, j, VW, type, 0.0f);
+            if (more) {
+                v_prefetch(element_at(line + steps * own.b_line_bytes, j, type));
+            }
+        }
+        for (size_t i = 0; i < own.rows; i++) {
+            const float *const x = a + i * own.a_row;
+            float *const c = own.c + i * own.c_row + j;
+            VF sum = count < VW ? v_load_part(c, count, 0.0f) : v_load(c);
+#pragma GCC unroll 8
+            for (size_t s = 0; s < steps; s++) {
+                sum = v_fma(v_set(x[s]), y[s], sum);
+            }
+            if (count < VW) {
+                v_store_part(c, sum, count);
+            } else {
+                v_store(c, sum);
+            }
+        }
+    }
+}
+
+V_INLINE void row16_rows(const amps_row16 *r, amps_row_type type)
+{
+    const unsigned char *b = r->b;
+    size_t k = 0;
+    for (; k + ROW16_STEP <= r->interior; k += ROW16_STEP, b += ROW16_STEP * r->b_line_bytes) {
+        row16_many(r, r->a + k, b, type, ROW16_STEP, k + 2 * ROW16_STEP <= r->interior);
+    }
+    for (; k < r->interior; k++, b += r->b_line_bytes) {
+        row16_many(r, r->a + k, b, type, 1, 0);
+    }
+}
+
 V_INLINE void row16_typed(const amps_row16 *r, amps_row_type type)
 {
     const unsigned char *b = r->b;
     size_t k = 0;
+    if (r->rows > 1) {
+        row16_rows(r, type);
+        return;
+    }
     for (; k + 2 * ROW16_STEP <= r->interior; k += ROW16_STEP, b += ROW16_STEP * r->b_line_bytes) {
         row16_steps(r, r->a + k, b, type, ROW16_STEP, 1);
     }

@@ -72,14 +72,16 @@ typedef struct amps_dot16 {
     size_t rows, lines, interior;
 } amps_dot16;
 
-/* One row times a 16-bit matrix whose lines lie across: c[j] += sum_k a[k] * B[k][j]. */
+/* A few rows times a 16-bit matrix whose lines lie across: c[i * c_row + j] += sum_k a[i * a_row + k] * B[k][j]. */
 typedef struct amps_row16 {
     const float *a;
+    size_t a_row;
     const unsigned char *b;
     size_t b_line_bytes;
     amps_row_type type;
     float *c;
-    size_t columns, interior;
+    size_t c_row;
+    size_t rows, columns, interior;
 } amps_row16;
 
 /* One i8 row times lines of an i8 matrix that lie along k: c[j] = sum_k a[k] * B[j][k] modulo 2^32, element k of line j at
