@@ -247,14 +247,6 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
     return CUDA_SUCCESS;
 }
 
-CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction function, const CUlaunchConfig *config)
-{
-    (void)function;
-    BEGIN(cuOccupancyMaxActiveClusters);
-    *clusters = 132 / (int)config->attrs[0].value.clusterDim.x;
-    return fake_cuda_end(CUDA_SUCCESS);
-}
-
 static void (*watching)(const char *name, const void *params);
 
 void fake_cuda_watch(void (*watcher)(const char *name, const void *params))

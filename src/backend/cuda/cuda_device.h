@@ -32,12 +32,11 @@ typedef struct amps_cuda_device {
     atomic_uint references; /* the front end's and one per queue: a queue may outlive `close` inside `done` */
     CUdevice handle;
     CUcontext context;
-    CUstream io;             /* blocking transfers and zeroing */
-    int multiprocessors;     /* 132 on an H100 */
-    int capability;          /* 10*major + minor */
-    int shared_limit;        /* bytes of shared memory a block may ask for */
-    atomic_int clusters[17]; /* by blocks a cluster: how many run at once, a block a multiprocessor; 0: not yet asked */
-    bool has_sm90a;          /* the sm_90a code runs here: clusters, TMA, wgmma */
+    CUstream io;         /* blocking transfers and zeroing */
+    int multiprocessors; /* 132 on an H100 */
+    int capability;      /* 10*major + minor */
+    int shared_limit;    /* bytes of shared memory a block may ask for */
+    bool has_sm90a;      /* the sm_90a code runs here: clusters, TMA, wgmma */
 
     pthread_mutex_t lock; /* the pools and the module table */
     amps_cuda_pool device_pool;
@@ -138,9 +137,6 @@ void amps_cuda_unload(amps_cuda_device *device);
     amps_cuda_launch_bytes(out, function, shape, params, sizeof *(params))
 anymps_status amps_cuda_launch_bytes(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,
                                      const void *params, size_t params_bytes);
-/* For kernels whose blocks stay and take row after row: as many clusters as run at once, at most `most`. A block of
-   theirs takes a multiprocessor's whole shared memory. */
-anymps_status amps_cuda_fill(amps_cuda_emitter *out, amps_cuda_function function, size_t most, amps_cuda_shape *shape);
 
 /* recent.c: notes a launch in the emitter's trace. */
 void amps_cuda_note_launch(amps_cuda_emitter *out, amps_cuda_function function, const amps_cuda_shape *shape,

@@ -64,33 +64,6 @@ void amps_cuda_unload(amps_cuda_device *device)
     }
 }
 
-anymps_status amps_cuda_fill(amps_cuda_emitter *out, amps_cuda_function function, size_t most, amps_cuda_shape *shape)
-{
-    atomic_int *const known = &out->device->clusters[shape->cluster_x];
-    int clusters = atomic_load_explicit(known, memory_order_relaxed);
-    if (clusters == 0) {
-        CUfunction entry;
-        ANYMPS_TRY(get_function(out->device, function, &entry));
-        CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
-                                       .value.clusterDim = {.x = shape->cluster_x, .y = 1, .z = 1}};
-        const CUlaunchConfig config = {.gridDimX = shape->cluster_x * (unsigned)out->device->multiprocessors,
-                                       .gridDimY = 1,
-                                       .gridDimZ = 1,
-                                       .blockDimX = shape->block_x,
-                                       .blockDimY = 1,
-                                       .blockDimZ = 1,
-                                       .sharedMemBytes = shape->shared_bytes,
-                                       .attrs = &attribute,
-                                       .numAttrs = 1};
-        AMPS_CU_TRY(amps_cu.OccupancyMaxActiveClusters(&clusters, entry, &config),
-                    "commit: cuOccupancyMaxActiveClusters");
-        clusters = clusters > 0 ? clusters : 1;
-        atomic_store_explicit(known, clusters, memory_order_relaxed);
-    }
-    shape->grid_x = (most < (size_t)clusters ? most : (size_t)clusters) * shape->cluster_x;
-    return ANYMPS_OK;
-}
-
 static unsigned at_least_one(size_t n)
 {
     return n == 0 ? 1u : (unsigned)n;

@@ -146,6 +146,32 @@ template <typename OP> __device__ inline float reduce_warp(float x)
     return x;
 }
 
+/*
+ * Adds V values over the lanes of a warp. In each step a lane hands half of its values to its partner and keeps the
+ * other half; in the end v[0] is the sum of value lane / (32/V).
+ */
+template <int V> __device__ inline void reduce_scatter(float (&v)[V])
+{
+    const int lane = threadIdx.x % 32;
+    int n = V;
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) {
+        if (n > 1) {
+            n /= 2;
+            const bool upper = (lane & step) != 0;
+#pragma unroll
+            for (int i = 0; i < V / 2; i++) {
+                if (i < n) {
+                    const float give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
+                    v[i] = keep + __shfl_xor_sync(0xffffffffu, give, step);
+                }
+            }
+        } else {
+            v[0] += __shfl_xor_sync(0xffffffffu, v[0], step);
+        }
+    }
+}
+
 /* Over blockDim.x lanes beside one another, a power of two below 32; the warp's others may be elsewhere. */
 template <typename OP> __device__ inline float reduce_lanes(float x)
 {

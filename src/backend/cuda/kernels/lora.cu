@@ -151,32 +151,6 @@ template <typename T, int R> __device__ __forceinline__ void lora(const amps_lor
 
 /* ---- One cluster for R rows ------------------------------------------------------------------- */
 
-/*
- * Adds V values over the lanes of a warp. In each step a lane hands half of its values to its partner and keeps the
- * other half; in the end v[0] is the sum of value lane / (32/V).
- */
-template <int V> __device__ inline void reduce_scatter(float (&v)[V])
-{
-    const int lane = threadIdx.x % 32;
-    int n = V;
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) {
-        if (n > 1) {
-            n /= 2;
-            const bool upper = (lane & step) != 0;
-#pragma unroll
-            for (int i = 0; i < V / 2; i++) {
-                if (i < n) {
-                    const float give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
-                    v[i] = keep + __shfl_xor_sync(0xffffffffu, give, step);
-                }
-            }
-        } else {
-            v[0] += __shfl_xor_sync(0xffffffffu, v[0], step);
-        }
-    }
-}
-
 template <typename T> __device__ inline void load_ranks(const amps_lora_params &p, const T *at, int64_t left, float *d)
 {
     if (p.vector) {

@@ -20,14 +20,7 @@ enum { AMPS_SETTLED_SOURCE = 1, AMPS_SETTLED_WEIGHTS = 2 /* every other operand 
 /* The same of a product: its kernels read such an operand before they wait for their predecessor. */
 enum { AMPS_SETTLED_LEFT = 1, AMPS_SETTLED_RIGHT = 2, AMPS_SETTLED_BOTH = 3 };
 
-/* rows_ring.cu: how a row lies in the shared memory of a cluster. */
-typedef struct amps_ring_shape {
-    int32_t slice_packs;  /* packs of 16 bytes of a row in each block */
-    int32_t chunks;       /* of the ring; at least one slice */
-    int32_t weight_bytes; /* of a norm's weights held by each block: whole chunks; 0: they are read row by row */
-} amps_ring_shape;
-
-/* rows.cu, rows_ring.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
+/* rows.cu, rows_held.cu: softmax and log-softmax. Row r of the launch is row r % rows of matrix r / rows. */
 typedef struct amps_softmax_params {
     uint64_t source, result;
     int64_t source_row, source_matrix;
@@ -36,11 +29,11 @@ typedef struct amps_softmax_params {
     int64_t columns;
     float scale, scale_rest; /* scale = scale + scale_rest to 48 bits */
     int32_t log;
-    int32_t settled; /* AMPS_SETTLED_SOURCE or 0 */
-    amps_ring_shape ring;
+    int32_t settled;     /* AMPS_SETTLED_SOURCE or 0 */
+    int32_t slice_packs; /* rows_held.cu: packs of 16 bytes of a row in each block */
 } amps_softmax_params;
 
-/* rows.cu, rows_ring.cu: RMS norm and layer norm. */
+/* rows.cu, rows_held.cu: RMS norm and layer norm. */
 typedef struct amps_norm_params {
     uint64_t source, residual, weight, bias, result;
     int64_t source_row, source_matrix;
@@ -53,8 +46,8 @@ typedef struct amps_norm_params {
     float shrink;  /* a power of two: sums of squares are taken of x*shrink, so that they cannot overflow */
     int32_t layer; /* layer norm: subtract the mean */
     int32_t epsilon_positive;
-    int32_t settled; /* AMPS_SETTLED_…; the residual, which is written, counts with the source */
-    amps_ring_shape ring;
+    int32_t settled;     /* AMPS_SETTLED_…; the residual, which is written, counts with the source */
+    int32_t slice_packs; /* as above */
 } amps_norm_params;
 
 /* An activation function. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows.cuh: what the kernels over rows share (rows.cu: a row in registers, rows_ring.cu: a row in shared memory):
+ * rows.cuh: what the kernels over rows share (rows.cu: a row in registers, rows_held.cu: a row in shared memory):
  * packs of elements, the fast exponential, the steps of the norms.
  */
 #pragma once

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuda_lora.c: the low-rank update on CUDA. Few rows are one launch of lora.cu or lora_mma.cu; many rows are the product with
- * `down` to f32 scratch (cuda_gemm.c) and then lora_rows.cu. The product with `weights`, if they are given, goes to f32
- * scratch first, so that the sum is rounded once. Called by plan.c.
+ * cuda_lora.c: the low-rank update on CUDA. Few rows are one launch of lora_eight.cu, lora.cu or lora_mma.cu; many rows are
+ * the product with `down` to f32 scratch (cuda_gemm.c) and then lora_up.cu (bf16) or lora_rows.cu. The product with `weights`,
+ * if they are given, goes to f32 scratch first, so that the sum is rounded once. Called by plan.c.
  */
-#include "backend/cuda/ops/cuda_ops.h"
+#include "backend/cuda/ops/gemm_engines.h"
 
 #include "base/checked.h"
 
@@ -54,15 +54,17 @@ static bool product_first(const amps_record *record, const sizes *size)
 }
 
 /* Every cluster of lora_mma.cu reads `down` and `up` for 16 rows. From this many elements of source or result on (measured on
-   an H100: 512 × 1024, 128 × 4096) a product of its own for all rows and lora_rows.cu behind it are sooner done. */
-enum { APART_FROM = 1 << 19, APART_ROWS = 64, APART_INPUTS = 64 };
+   an H100: 512 × 1024, 128 × 4096; with lora_up.cu 256 × 1024, 64 × 4096) a product of its own for all rows and
+   lora_rows.cu or lora_up.cu behind it are sooner done. */
+enum { APART_FROM = 1 << 19, APART_FROM_BF16 = 1 << 18, APART_ROWS = 64, APART_INPUTS = 64 };
 
 static bool by_rows(const amps_cuda_device *device, const amps_record *record, const sizes *size)
 {
     const size_t wide = amps_max(size->inputs, size->outputs);
+    const size_t from = record->operands[SOURCE].dtype == ANYMPS_DTYPE_BF16 ? APART_FROM_BF16 : APART_FROM;
     return device->has_sm90a && size->rows >= APART_ROWS && size->inputs >= APART_INPUTS &&
-           size->rows * record->batch >= APART_FROM / amps_min(wide, (size_t)APART_FROM) &&
-           size->outputs <= INT32_MAX && (size->rank >= MMA_FROM_RANK || product_first(record, size));
+           size->rows * record->batch >= from / amps_min(wide, from) && size->outputs <= INT32_MAX &&
+           (size->rank >= MMA_FROM_RANK || product_first(record, size));
 }
 
 /* lora_mma.cu takes it: from rank 9 on, and where the others would make the first product apart. */
@@ -139,16 +141,28 @@ static size_t scratch(amps_cuda_device *device, const amps_record *record)
     }
     if (product_bytes(device, record, &size) > 0) {
         const amps_gemm gemm = by_down(record, &size, 0);
+        amps_gemm_choice choice;
         engine = amps_max(engine, amps_cuda_gemm_scratch(device, &gemm));
+        if (amps_gemm_wgmma_soon(device, &gemm, &choice)) {
+            engine = amps_max(engine, amps_gemm_wgmma_scratch(&gemm, &choice));
+        }
     }
     return own_bytes(device, record, &size) + engine;
 }
 
-static anymps_status emit_product(amps_cuda_emitter *out, const amps_gemm *gemm, size_t own)
+/* `soon`: a kernel behind the product waits for it. */
+static anymps_status run_product(amps_cuda_emitter *out, const amps_gemm *gemm, bool soon)
+{
+    amps_gemm_choice choice;
+    const bool found = soon && amps_gemm_wgmma_soon(out->device, gemm, &choice);
+    return found ? amps_choice_run(out, gemm, &choice) : amps_cuda_gemm_emit(out, gemm);
+}
+
+static anymps_status emit_product(amps_cuda_emitter *out, const amps_gemm *gemm, size_t own, bool soon)
 {
     out->scratch += own;
     out->scratch_bytes -= own;
-    const anymps_status status = amps_cuda_gemm_emit(out, gemm);
+    const anymps_status status = run_product(out, gemm, soon);
     out->scratch -= own;
     out->scratch_bytes += own;
     return status;
@@ -161,6 +175,26 @@ static size_t columns_per_block(const amps_cuda_device *device, size_t groups, s
     const size_t each = (outputs + wanted - 1) / wanted;
     const size_t whole = (each + THREADS - 1) / THREADS * THREADS;
     return whole > WIDEST ? WIDEST : whole;
+}
+
+static int64_t up_to(int64_t value, int64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool in_packs(uint64_t address, int64_t step, int64_t matrix, int64_t element)
+{
+    return address % 16 == 0 && step * element % 16 == 0 && matrix * element % 16 == 0;
 }
 
 static amps_lora_params params_of(const amps_record *record, const sizes *size)
@@ -223,6 +257,42 @@ static anymps_status emit_cluster(amps_cuda_emitter *out, amps_lora_params *p, i
     return amps_cuda_launch(out, cluster_kernels[type][which], &shape, p);
 }
 
+/* ---- Rank 8 ----------------------------------------------------------------------------------- */
+
+/* As in lora_eight.cu: by type, rows a block (1, 4) and inputs a thread (2, 4, 8). */
+enum { EIGHT = 8, EIGHT_MANY_ROWS = 4, EIGHT_MOST_INPUTS = 2048 };
+#define EIGHTS(type)                                                                                                   \
+    {                                                                                                                  \
+        {AMPS_FN_lora_##type##_eight_r1_k2, AMPS_FN_lora_##type##_eight_r1_k4, AMPS_FN_lora_##type##_eight_r1_k8},     \
+            {AMPS_FN_lora_##type##_eight_r4_k2, AMPS_FN_lora_##type##_eight_r4_k4, AMPS_FN_lora_##type##_eight_r4_k8}, \
+    }
+static const amps_cuda_function eight_kernels[3][2][3] = {EIGHTS(f32), EIGHTS(f16), EIGHTS(bf16)};
+
+static bool in_pairs(uint64_t address, int64_t step, int64_t matrix, int64_t element)
+{
+    return address % (2 * (uint64_t)element) == 0 && step % 2 == 0 && matrix % 2 == 0;
+}
+
+static bool can_eight(const amps_lora_params *p, int64_t element)
+{
+    return p->rank == EIGHT && p->down_column == 1 && p->up_column == 1 && p->addend == 0 && p->product == 0 &&
+           p->inputs > 0 && p->inputs <= EIGHT_MOST_INPUTS && p->outputs % 2 == 0 && p->rows * p->batch <= INT32_MAX &&
+           in_packs(p->down, p->down_row, p->down_matrix, element) &&
+           in_pairs(p->up, p->up_row, p->up_matrix, element) &&
+           in_pairs(p->result, p->result_row, p->result_matrix, element);
+}
+
+static anymps_status emit_eight(amps_cuda_emitter *out, amps_lora_params *p, int type)
+{
+    const int k = p->inputs <= 2 * THREADS ? 0 : p->inputs <= 4 * THREADS ? 1 : 2;
+    const int64_t each = (k == 0 ? 2 : 4) * THREADS, all = p->rows * p->batch;
+    p->splits = (int32_t)ceil_div(p->outputs, each);
+    const bool many = all * p->splits > 2 * (int64_t)out->device->multiprocessors;
+    const int64_t groups = many ? ceil_div(p->rows, EIGHT_MANY_ROWS) * p->batch : all;
+    const amps_cuda_shape shape = {.grid_x = (size_t)(groups * p->splits), .block_x = THREADS};
+    return amps_cuda_launch(out, eight_kernels[type][many][k], &shape, p);
+}
+
 /* ---- Tensor cores ----------------------------------------------------------------------------- */
 
 static const amps_cuda_function mma_kernels[3] = {AMPS_FN_lora_f32_mma, AMPS_FN_lora_f16_mma, AMPS_FN_lora_bf16_mma};
@@ -237,16 +307,6 @@ enum {
     MMA_TILE_LARGE = 256,
     MMA_LONG = 4096
 };
-
-static int64_t up_to(int64_t value, int64_t multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-static int64_t most_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* How the tiles lie: lora_mma.cu computes the same pitches. Returns the bytes of shared memory. */
 static size_t mma_layout(amps_lora_params *p, int64_t element, int64_t blocks)
@@ -268,11 +328,6 @@ static size_t mma_layout(amps_lora_params *p, int64_t element, int64_t blocks)
     const int64_t source = 2 * MMA_ROWS * (p->tile + (narrow ? 8 : 4)) * element;
     return (size_t)(4 * (MMA_ROWS * (banks + 4) + p->received_floats) + pairs + MMA_BARRIER_BYTES + source +
                     2 * p->tile_elements * element);
-}
-
-static bool in_packs(uint64_t address, int64_t step, int64_t matrix, int64_t element)
-{
-    return address % 16 == 0 && step * element % 16 == 0 && matrix * element % 16 == 0;
 }
 
 /* A cluster for 16 rows: as many blocks as have 128 inputs or outputs each, while the device is not full; 16 of them where
@@ -306,19 +361,57 @@ static const amps_cuda_function row_kernels[3] = {AMPS_FN_lora_f32_rows, AMPS_FN
 enum { TILE_ROWS = 64, TILE_COLUMNS = 128, TILE_DEPTH = 64, PAIRS = TILE_ROWS * (TILE_DEPTH + 4) };
 enum { PIECE_ELEMENTS = TILE_COLUMNS * (TILE_DEPTH + 8) };
 
+/* As in lora_up.cu. */
+enum { UP_SMALL = 64, UP_LARGE = 128, UP_DEPTH = 64, UP_BUFFERS = 3 };
+
+static void set_packs(amps_lora_params *p, int64_t element)
+{
+    p->product_packs = p->rank % 4 == 0;
+    p->up_packs = in_packs(p->up, p->up_column == 1 ? p->up_row : p->up_column, p->up_matrix, element);
+    p->result_packs = in_packs(p->result, p->result_row, p->result_matrix, element) && p->outputs * element % 16 == 0;
+}
+
+static bool can_up(const amps_lora_params *p, anymps_dtype dtype)
+{
+    return dtype == ANYMPS_DTYPE_BF16 && p->product_packs && p->up_packs && p->result_packs;
+}
+
+/* `product` has been made. The larger tile where it gives three of four multiprocessors one, and as many tiles a block as
+   let all blocks run at once. */
+static anymps_status emit_up(amps_cuda_emitter *out, amps_lora_params *p)
+{
+    static const amps_cuda_function functions[2][2] = {{AMPS_FN_lora_up_64x64_n, AMPS_FN_lora_up_64x64_t},
+                                                       {AMPS_FN_lora_up_128x128_n, AMPS_FN_lora_up_128x128_t}};
+    const int64_t processors = out->device->multiprocessors;
+    const bool turned = p->up_column != 1;
+    const int64_t larger = ceil_div(p->rows, UP_LARGE) * ceil_div(p->outputs, UP_LARGE) * p->batch;
+    const bool large = larger * 4 >= processors * 3;
+    const int64_t side = large ? UP_LARGE : UP_SMALL, down = ceil_div(p->rows, side) * p->batch;
+    const int64_t across = ceil_div(p->outputs, side), each = ceil_div(down * across, (large ? 2 : 1) * processors);
+    p->outputs_per_block = (int32_t)(each * side);
+    const int64_t tile = turned ? side * (UP_DEPTH + 8) : UP_DEPTH * (side + 8);
+    const amps_cuda_shape shape = {.grid_x = (size_t)(down * ceil_div(across, each)),
+                                   .block_x = THREADS,
+                                   .shared_bytes = (unsigned)(UP_BUFFERS * tile * 2)};
+    return amps_cuda_launch(out, functions[large][turned], &shape, p);
+}
+
 /* `product` has been made. */
 static anymps_status emit_rows(amps_cuda_emitter *out, amps_lora_params *p, int type)
 {
     const int64_t element = type == 0 ? 4 : 2;
     const size_t tiles = (size_t)((p->rows + TILE_ROWS - 1) / TILE_ROWS * p->batch) *
                          (size_t)((p->outputs + TILE_COLUMNS - 1) / TILE_COLUMNS);
-    p->product_packs = p->rank % 4 == 0;
-    p->up_packs = in_packs(p->up, p->up_column == 1 ? p->up_row : p->up_column, p->up_matrix, element);
-    p->result_packs = in_packs(p->result, p->result_row, p->result_matrix, element) && p->outputs * element % 16 == 0;
     const int64_t pieces = p->rank > TILE_DEPTH ? 2 : 1;
     const amps_cuda_shape shape = {
         .grid_x = tiles, .block_x = THREADS, .shared_bytes = (unsigned)(PAIRS * 8 + pieces * PIECE_ELEMENTS * element)};
     return amps_cuda_launch(out, row_kernels[type], &shape, p);
+}
+
+static void set_settled(amps_gemm *gemm, const amps_cuda_emitter *out, const amps_record *record, size_t operand)
+{
+    gemm->left_settled = amps_cuda_is_settled(out, record, SOURCE);
+    gemm->right_settled = amps_cuda_is_settled(out, record, operand);
 }
 
 static int32_t settled_of(const amps_cuda_emitter *out, const amps_record *record)
@@ -339,8 +432,9 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     p.settled = settled_of(out, record);
     if (record->operands[WEIGHTS].memory != NULL) {
         p.addend = (uint64_t)out->scratch;
-        const amps_gemm gemm = by_weights(record, &size, p.addend);
-        ANYMPS_TRY(emit_product(out, &gemm, own));
+        amps_gemm gemm = by_weights(record, &size, p.addend);
+        set_settled(&gemm, out, record, WEIGHTS);
+        ANYMPS_TRY(emit_product(out, &gemm, own, false));
     }
     if (on_tensor_cores(out->device, record, &size)) {
         return emit_mma(out, &p, amps_cuda_float_index(desc->dtype));
@@ -348,11 +442,16 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     const bool apart = by_rows(out->device, record, &size);
     if (apart || product_first(record, &size)) {
         p.product = (uint64_t)out->scratch + rounded(addend_bytes(record, &size));
-        const amps_gemm gemm = by_down(record, &size, p.product);
-        ANYMPS_TRY(emit_product(out, &gemm, own));
+        amps_gemm gemm = by_down(record, &size, p.product);
+        set_settled(&gemm, out, record, DOWN);
+        ANYMPS_TRY(emit_product(out, &gemm, own, true));
     }
     if (apart) {
-        return emit_rows(out, &p, amps_cuda_float_index(desc->dtype));
+        set_packs(&p, (int64_t)anymps_dtype_bytes(desc->dtype));
+        return can_up(&p, desc->dtype) ? emit_up(out, &p) : emit_rows(out, &p, amps_cuda_float_index(desc->dtype));
+    }
+    if (can_eight(&p, (int64_t)anymps_dtype_bytes(desc->dtype))) {
+        return emit_eight(out, &p, amps_cuda_float_index(desc->dtype));
     }
     if (p.product == 0 && size.rank <= CLUSTER_RANKS && out->device->has_sm90a) {
         return emit_cluster(out, &p, amps_cuda_float_index(desc->dtype));

@@ -21,7 +21,7 @@ static const amps_cuda_function rms_kernels[3][4] = {
     {AMPS_FN_rms_bf16_v8_n1, AMPS_FN_rms_bf16_v8_n2, AMPS_FN_rms_bf16_v8_n4, AMPS_CUDA_FUNCTIONS},
 };
 
-static const amps_cuda_function ring_kernels[3] = {AMPS_FN_rms_f32_ring, AMPS_FN_rms_f16_ring, AMPS_FN_rms_bf16_ring};
+static const amps_cuda_function held_kernels[3] = {AMPS_FN_rms_f32_held, AMPS_FN_rms_f16_held, AMPS_FN_rms_bf16_held};
 
 enum { SOURCE, RESIDUAL, WEIGHT, BIAS, RESULT, OPERANDS };
 
@@ -83,14 +83,14 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         .settled = settled_of(out, record),
     };
     amps_cuda_shape shape;
-    const bool aligned = all_aligned(record),
-               one_weight = p.weight != 0 && (p.weight_matrix == 0 || p.rows == p.all_rows);
+    const bool aligned = all_aligned(record);
     const size_t element = anymps_dtype_bytes(desc->dtype);
     const int type = amps_cuda_float_index(desc->dtype);
-    if (aligned && !p.layer && p.residual == 0 &&
-        amps_cuda_row_ring(out->device, at[SOURCE].columns * element, one_weight, 256, &p.ring, &shape)) {
-        ANYMPS_TRY(amps_cuda_fill(out, ring_kernels[type], (size_t)p.all_rows, &shape));
-        return amps_cuda_launch(out, ring_kernels[type], &shape, &p);
+    if (aligned && !p.layer && p.residual == 0) {
+        p.slice_packs = amps_cuda_row_held(out->device, at[SOURCE].columns * element, (size_t)p.all_rows, &shape);
+    }
+    if (p.slice_packs > 0) {
+        return amps_cuda_launch(out, held_kernels[type], &shape, &p);
     }
     const int kernel =
         amps_cuda_row_choice(out->device, element, aligned, false, at[SOURCE].columns, (size_t)p.all_rows, &shape);

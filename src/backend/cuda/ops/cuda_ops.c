@@ -70,34 +70,29 @@ int amps_cuda_row_long(const amps_cuda_device *device, size_t all_rows, amps_cud
     return AMPS_ROW_LONG;
 }
 
-/* As in rows_ring.cu. */
-enum { CHUNK_BYTES = 16 << 10, MOST_CHUNKS = 16, RING_OWN_BYTES = 2048 };
-/* Shorter rows do as well in registers, and blocks with less of a row wait for one another too often (measured on an H100;
-   docs/performance.md, "CUDA"). Rows too long for 16 such slices have longer ones, up to what a block can hold. */
-enum { RING_FROM_BYTES = 64 << 10, SLICE_BYTES = 64 << 10, MOST_SLICE = 192 << 10, MOST_BESIDE_WEIGHTS = 96 << 10 };
+/* As in rows_held.cu. */
+enum { HELD_THREADS = 256, HELD_OWN_BYTES = 1024 };
+/* Shorter rows do as well in registers; a few of up to 64 KiB are sooner done there. Rows too long for 16 such slices have
+   longer ones, up to what a block can hold (measured on an H100; docs/performance.md, "CUDA"). */
+enum { HELD_FROM_BYTES = 32 << 10, HELD_ALWAYS_BYTES = 64 << 10, SLICE_BYTES = 64 << 10, HELD_BLOCKS = 3 };
 
-bool amps_cuda_row_ring(const amps_cuda_device *device, size_t bytes, bool weights, size_t threads,
-                        amps_ring_shape *ring, amps_cuda_shape *shape)
+int32_t amps_cuda_row_held(const amps_cuda_device *device, size_t row_bytes, size_t all_rows, amps_cuda_shape *shape)
 {
-    const size_t room = (size_t)device->shared_limit - RING_OWN_BYTES;
-    const size_t most = weights ? MOST_BESIDE_WEIGHTS : MOST_SLICE;
+    const bool many = all_rows >= HELD_BLOCKS * (size_t)device->multiprocessors;
+    const size_t room = (size_t)device->shared_limit - HELD_OWN_BYTES;
     size_t blocks = 1;
-    while (blocks < CLUSTER_MOST && bytes > SLICE_BYTES * blocks) {
+    while (blocks < CLUSTER_MOST && row_bytes > SLICE_BYTES * blocks) {
         blocks *= 2;
     }
-    const size_t packs = ceil_div(bytes / 16, blocks), held = ceil_div(packs * 16, CHUNK_BYTES) * CHUNK_BYTES;
-    if (!device->has_sm90a || bytes < RING_FROM_BYTES || packs * 16 > most) {
-        return false;
+    const size_t packs = ceil_div(row_bytes / 16, blocks);
+    if (!device->has_sm90a || row_bytes < (many ? HELD_FROM_BYTES : HELD_ALWAYS_BYTES) || packs * 16 > room) {
+        return 0;
     }
-    const size_t chunks = (room - (weights ? held : 0)) / CHUNK_BYTES;
-    *ring = (amps_ring_shape){.slice_packs = (int32_t)packs,
-                              .chunks = (int32_t)(chunks < MOST_CHUNKS ? chunks : MOST_CHUNKS),
-                              .weight_bytes = weights ? (int32_t)held : 0};
-    *shape = (amps_cuda_shape){.block_x = (unsigned)threads + WARP,
+    *shape = (amps_cuda_shape){.grid_x = all_rows * blocks,
+                               .block_x = HELD_THREADS,
                                .cluster_x = (unsigned)blocks,
-                               .shared_bytes = (unsigned)((size_t)ring->chunks * CHUNK_BYTES + (weights ? held : 0)) +
-                                               RING_OWN_BYTES};
-    return true;
+                               .shared_bytes = (unsigned)(packs * 16 + HELD_OWN_BYTES)};
+    return (int32_t)packs;
 }
 
 int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,

@@ -49,10 +49,9 @@ enum {
 /* Picks a kernel of the above and how it is launched; `few_packs` leaves out those with many packs a thread. */
 int amps_cuda_row_choice(const amps_cuda_device *device, size_t element_bytes, bool aligned, bool few_packs,
                          size_t columns, size_t all_rows, amps_cuda_shape *shape);
-/* The kernels of rows_ring.cu: true if they take rows of this length, which start at 16 bytes. `weights`: a norm that can
-   hold one vector of them. */
-bool amps_cuda_row_ring(const amps_cuda_device *device, size_t row_bytes, bool weights, size_t threads,
-                        amps_ring_shape *ring, amps_cuda_shape *shape);
+/* The kernels of rows_held.cu: how many packs of 16 bytes of a row each block has, if they are the ones for such rows, which
+   start at 16 bytes; else 0. */
+int32_t amps_cuda_row_held(const amps_cuda_device *device, size_t row_bytes, size_t all_rows, amps_cuda_shape *shape);
 /* The kernel for rows of any length. */
 int amps_cuda_row_long(const amps_cuda_device *device, size_t all_rows, amps_cuda_shape *shape);
 

@@ -14,8 +14,8 @@ static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
      AMPS_FN_softmax_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_softmax_bf16_long},
 };
 
-static const amps_cuda_function ring_kernels[3] = {AMPS_FN_softmax_f32_ring, AMPS_FN_softmax_f16_ring,
-                                                   AMPS_FN_softmax_bf16_ring};
+static const amps_cuda_function held_kernels[3] = {AMPS_FN_softmax_f32_held, AMPS_FN_softmax_f16_held,
+                                                   AMPS_FN_softmax_bf16_held};
 
 enum { QUICK_FROM = 1024 }; /* as in rows.cu, which says why */
 
@@ -49,10 +49,11 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
         source->columns % (16 / element) == 0 && amps_view_is_aligned(source) && amps_view_is_aligned(result);
     const float size = fabsf(p.scale);
     const bool short_rows = source->columns < QUICK_FROM, odd_scale = !(size > 1e-30f && size < 1e30f);
-    if (aligned && !short_rows && !odd_scale && p.scale > 0.0f &&
-        amps_cuda_row_ring(out->device, source->columns * element, false, type == 0 ? 256 : 512, &p.ring, &shape)) {
-        ANYMPS_TRY(amps_cuda_fill(out, ring_kernels[type], (size_t)p.all_rows, &shape));
-        return amps_cuda_launch(out, ring_kernels[type], &shape, &p);
+    if (aligned && !short_rows && !odd_scale && p.scale > 0.0f) {
+        p.slice_packs = amps_cuda_row_held(out->device, source->columns * element, (size_t)p.all_rows, &shape);
+    }
+    if (p.slice_packs > 0) {
+        return amps_cuda_launch(out, held_kernels[type], &shape, &p);
     }
     const int kernel = odd_scale && !short_rows ? amps_cuda_row_long(out->device, (size_t)p.all_rows, &shape)
                                                 : amps_cuda_row_choice(out->device, element, aligned, short_rows,

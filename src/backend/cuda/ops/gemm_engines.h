@@ -84,6 +84,8 @@ size_t amps_gemm_wgmma_list(const amps_cuda_device *device, const amps_gemm *gem
 bool amps_gemm_wgmma_packs(const amps_gemm *gemm);
 /* The one that is usually fastest (measured on an H100); false if none can. */
 bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice);
+/* The one that is soonest done where the next kernel waits for few columns; false if none can without copying operands. */
+bool amps_gemm_wgmma_soon(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice);
 void amps_gemm_wgmma_name(const amps_gemm_choice *choice, char *text, size_t size);
 
 /* gemm_choice.c: every way that can run the product, the usual one first; at most `room`. */

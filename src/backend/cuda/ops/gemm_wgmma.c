@@ -412,6 +412,22 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
     return choice;
 }
 
+/* One tile's way, and small ones, each shared by as many blocks as there is room for: how soon one product is done, not how
+   many of them run side by side. */
+bool amps_gemm_wgmma_soon(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
+{
+    enum { SIDE = 64 };
+    const amps_gemm_params *const p = &gemm->params;
+    const int64_t tiles = ceil_div(p->rows, SIDE) * ceil_div(p->columns, SIDE) * p->batch;
+    *choice = (amps_gemm_choice){AMPS_ENGINE_WGMMA, TILE_64_64, 0, 1, 1};
+    while (choice->splits < MOST_SPLITS && tiles * choice->splits * 2 <= device->multiprocessors &&
+           p->interior >= (int64_t)choice->splits * 2 * LEAST_SPLIT) {
+        choice->splits = (uint8_t)(choice->splits * 2);
+    }
+    return tiles <= device->multiprocessors && gemm->algorithm != ANYMPS_ALGORITHM_VENDOR &&
+           !amps_gemm_wgmma_packs(gemm) && amps_gemm_wgmma_can(device, gemm, choice);
+}
+
 /* The largest tile that still gives nine of ten multiprocessors one, else the smallest that can. Of the kernels that stay
    four of ten are enough: where one product leaves multiprocessors free, the next one is there already. */
 bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
