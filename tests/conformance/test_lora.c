@@ -168,7 +168,7 @@ static const size_t shapes[][4] = {
     {1, 17, 5, 4},       {5, 7, 11, 3},        {7, 17, 9, 8},      {13, 31, 29, 5},   {15, 33, 65, 8},
     {32, 64, 64, 16},    {33, 65, 127, 7},     {64, 96, 512, 8},   {3, 5, 7, 257},    {2, 40, 300, 300},
     {17, 100, 1024, 8},  {35, 600, 300, 7},    {37, 530, 260, 70}, {33, 20, 129, 40}, {70, 136, 96, 40},
-    {130, 140, 100, 72}, {128, 264, 128, 130},
+    {130, 140, 100, 72}, {128, 264, 128, 130}, {5, 530, 1500, 8},  {300, 40, 40, 8},
 };
 
 /* An infinite element makes its row infinite and nothing NaN: no rank that only fills a tile may be summed. */
@@ -190,11 +190,33 @@ static void run_infinite(suite *run, const row_type *type)
     }
 }
 
+/* So many rows that a backend may make source*down for all of them first; few of the rest, since the oracle is slow. */
+static void run_many(suite *run, const row_type *type)
+{
+    static const size_t many[][4] = {{260, 1032, 64, 20}, {260, 1032, 64, 72}, {260, 2056, 64, 12}, {12673, 8, 64, 12},
+                                     {4480, 72, 64, 12},  {600, 40, 2048, 8},  {40, 1032, 700, 8},  {70, 520, 300, 8}};
+    for (size_t i = 0; i < 2 * (sizeof many / sizeof many[0]); i++) {
+        const recipe of = {.type = type,
+                           .rows = many[i / 2][0],
+                           .outputs = many[i / 2][1],
+                           .inputs = many[i / 2][2],
+                           .rank = many[i / 2][3],
+                           .transpose_up = i % 2 == 1,
+                           .with_weights = i % 4 == 1,
+                           .accumulate = i % 4 == 2,
+                           .infinite = i == 2,
+                           .scale = 0.3,
+                           .layout = LAYOUT_EDGE};
+        run_recipe(run, &of);
+    }
+}
+
 void conformance_lora(suite *run)
 {
     size_t turn = 0;
     for (size_t t = 0; t < ROW_TYPES; t++) {
         run_infinite(run, &all_row_types[t]);
+        run_many(run, &all_row_types[t]);
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
                 recipe of = {.type = &all_row_types[t],
