@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SOURCE, WEIGHTS, DOWN, UP, RESULT };
 
@@ -168,7 +169,7 @@ static const size_t shapes[][4] = {
     {1, 17, 5, 4},       {5, 7, 11, 3},        {7, 17, 9, 8},      {13, 31, 29, 5},   {15, 33, 65, 8},
     {32, 64, 64, 16},    {33, 65, 127, 7},     {64, 96, 512, 8},   {3, 5, 7, 257},    {2, 40, 300, 300},
     {17, 100, 1024, 8},  {35, 600, 300, 7},    {37, 530, 260, 70}, {33, 20, 129, 40}, {70, 136, 96, 40},
-    {130, 140, 100, 72}, {128, 264, 128, 130}, {5, 530, 1500, 8},  {300, 40, 40, 8},
+    {130, 140, 100, 72}, {128, 264, 128, 130},
 };
 
 /* An infinite element makes its row infinite and nothing NaN: no rank that only fills a tile may be summed. */
@@ -190,7 +191,8 @@ static void run_infinite(suite *run, const row_type *type)
     }
 }
 
-/* So many rows that a backend may make source*down for all of them first; few of the rest, since the oracle is slow. */
+/* So many rows that CUDA makes source*down for all of them first, and rank 8 where operands are aligned: it has kernels of
+   their own for both. Elsewhere they are rows like others, and would cost stand-ins minutes. */
 static void run_many(suite *run, const row_type *type)
 {
     static const size_t many[][4] = {{260, 1032, 64, 20}, {260, 1032, 64, 72}, {260, 2056, 64, 12}, {12673, 8, 64, 12},
@@ -216,7 +218,9 @@ void conformance_lora(suite *run)
     size_t turn = 0;
     for (size_t t = 0; t < ROW_TYPES; t++) {
         run_infinite(run, &all_row_types[t]);
-        run_many(run, &all_row_types[t]);
+        if (strncmp(run->machine->label, "cuda", 4) == 0) {
+            run_many(run, &all_row_types[t]);
+        }
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
                 recipe of = {.type = &all_row_types[t],
