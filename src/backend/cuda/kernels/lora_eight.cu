@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lora_eight.cu: result = [result] + scale * (source * down) * up for rank 8 and up to 2048 inputs, in one launch of blocks that
- * never wait for each other. Launched by ops/cuda_lora.c.
+ * lora_eight.cu: result = [result] + scale * (source * down) * up for rank 8 and up to 2048 inputs, in one launch of
+ * blocks that never wait for each other. Launched by ops/cuda_lora.c.
  *
- * A block takes R rows and 512 * P columns of the result. A thread asks for everything it will need at once: K rows of `down`
- * with their inputs, and P pairs of columns of `up`; one journey to memory instead of one for every step. Blocks that share
- * rows repeat the first product.
+ * A block takes R rows and 512 * P columns of the result. A thread asks for everything it will need at once: K rows of
+ * `down` with their inputs, and P pairs of columns of `up`; one journey to memory instead of one for every step. Blocks
+ * that share rows repeat the first product.
  */
 #include "common.cuh"
 
@@ -25,7 +25,8 @@ template <typename T, int R, int K, int P> struct eight_block {
 
     __device__ eight_block(const amps_lora_params &params) : p(params)
     {
-        const int unit = blockIdx.x / p.splits, split = blockIdx.x - unit * p.splits, groups = ((int)p.rows + R - 1) / R;
+        const int unit = blockIdx.x / p.splits, split = blockIdx.x - unit * p.splits;
+        const int groups = ((int)p.rows + R - 1) / R;
         matrix = unit / groups;
         row = (unit - (int)matrix * groups) * R;
         rows = min(R, (int)(p.rows - row)), inputs = (int)p.inputs, outputs = (int)p.outputs;

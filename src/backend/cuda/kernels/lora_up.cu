@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lora_up.cu: result = [addend] + [result] + scale * product * up in bf16 for many rows on Hopper's tensor cores, where product =
- * source * down has been made before, in f32. Launched by ops/cuda_lora.c behind that product.
+ * lora_up.cu: result = [addend] + [result] + scale * product * up in bf16 for many rows on Hopper's tensor cores, where
+ * product = source * down has been made before, in f32. Launched by ops/cuda_lora.c behind that product.
  *
- * Each f32 of the product is high + low of bf16's 8 digits each, so that two of bf16's products make one (docs/numerics.md). A
- * block stays with its rows: a warp keeps 16 of them as operands in registers, from memory straight to where the
- * instruction wants them, while tiles of `up` pass through three buffers. Sums change lanes in fours, so that
- * 16 bytes are stored at a time.
+ * Each f32 of the product is high + low of bf16's 8 digits each, so that two of bf16's products make one
+ * (docs/numerics.md). A block stays with its rows: a warp keeps 16 of them as operands in registers, from memory straight
+ * to where the instruction wants them, while tiles of `up` pass through three buffers. Sums change lanes in fours, so
+ * that 16 bytes are stored at a time.
  */
 #include "mma_parts.cuh"
 
@@ -52,9 +52,11 @@ __device__ inline void turn(unsigned (&w)[4])
     }
 }
 
-/* ROWS × (outputs_per_block) of the result, in tiles of COLUMNS. ALONG: `up` is dense along the outputs, else along the rank. */
+/* ROWS × outputs_per_block of the result, in tiles of COLUMNS. ALONG: `up` is dense along the outputs, else along the
+   rank. */
 template <int ROWS, int COLUMNS, bool ALONG> struct up_block {
-    static constexpr int DOWN = ROWS / 16, WIDTH = COLUMNS * DOWN / 8, TILES = WIDTH / 8; /* warps along the rows; of a warp */
+    /* Warps along the rows; columns and tiles of a warp. */
+    static constexpr int DOWN = ROWS / 16, WIDTH = COLUMNS * DOWN / 8, TILES = WIDTH / 8;
     /* Rows of a tile are apart by 4 banks more than a multiple of 32: ldmatrix meets each bank once. */
     static constexpr int PITCH = ALONG ? COLUMNS + 8 : DEPTH + 8, ELEMENTS = (ALONG ? DEPTH : COLUMNS) * PITCH;
     const amps_lora_params &p;
@@ -65,13 +67,15 @@ template <int ROWS, int COLUMNS, bool ALONG> struct up_block {
     __device__ up_block(const amps_lora_params &params) : p(params)
     {
         extern __shared__ __align__(128) unsigned char memory[];
-        const int64_t across = (p.outputs + p.outputs_per_block - 1) / p.outputs_per_block, down = (p.rows + ROWS - 1) / ROWS;
+        const int64_t across = (p.outputs + p.outputs_per_block - 1) / p.outputs_per_block;
+        const int64_t down = (p.rows + ROWS - 1) / ROWS;
         const int64_t place = blockIdx.x / across;
         ups = (bf16 *)memory;
         matrix = place / down;
         row = (place - matrix * down) * ROWS;
         column = (blockIdx.x - place * across) * p.outputs_per_block;
-        rows = (int)min((int64_t)ROWS, p.rows - row), columns = (int)min((int64_t)p.outputs_per_block, p.outputs - column);
+        rows = (int)min((int64_t)ROWS, p.rows - row);
+        columns = (int)min((int64_t)p.outputs_per_block, p.outputs - column);
         pieces = ((int)p.rank + DEPTH - 1) / DEPTH;
         tiles = (columns + COLUMNS - 1) / COLUMNS;
         lane = threadIdx.x % 32;
@@ -135,11 +139,12 @@ template <int ROWS, int COLUMNS, bool ALONG> struct up_block {
     }
 
     /* One piece of the rank: sums (16 × 8 each) += product (16 × 64) * up (64 × 8). */
-    __device__ void multiply(float (&sum)[TILES][4], const unsigned (&high)[STEPS][4], const unsigned (&low)[STEPS][4], int n,
-                             int deep) const
+    __device__ void multiply(float (&sum)[TILES][4], const unsigned (&high)[STEPS][4], const unsigned (&low)[STEPS][4],
+                             int n, int deep) const
     {
-        const bf16 *const at = ups + n % BUFFERS * ELEMENTS + (ALONG ? lane % 16 * PITCH + side + lane / 16 * 8
-                                                                     : (side + lane % 8 + lane / 16 * 8) * PITCH + lane / 8 % 2 * 8);
+        const int along = lane % 16 * PITCH + side + lane / 16 * 8;
+        const int across = (side + lane % 8 + lane / 16 * 8) * PITCH + lane / 8 % 2 * 8;
+        const bf16 *const at = ups + n % BUFFERS * ELEMENTS + (ALONG ? along : across);
 #pragma unroll
         for (int s = 0; s < STEPS; s++) {
             if (s * 16 >= deep) {

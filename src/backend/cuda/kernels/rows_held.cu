@@ -2,11 +2,11 @@
 /*
  * rows_held.cu: softmax, log-softmax and RMS norm over long rows. Launched by ops/cuda_softmax.c and cuda_norm.c.
  *
- * A row lies in the shared memory of one block or, a slice a block, of a cluster: the copy engine brings it, all threads read
- * it twice, first for the sum, then for the result, which takes its place and leaves through the copy engine. A block has one
- * row and ends: three of them to a multiprocessor cover each other's phases, and whichever multiprocessor is first done
- * gets the next row. Blocks that stay and take every n-th row were slower, since some multiprocessors have less of the
- * memory's bandwidth than others and end last.
+ * A row lies in the shared memory of one block or, a slice a block, of a cluster: the copy engine brings it, all threads
+ * read it twice, first for the sum, then for the result, which takes its place and leaves through the copy engine. A
+ * block has one row and ends: three of them to a multiprocessor cover each other's phases, and whichever multiprocessor is
+ * first done gets the next row. Blocks that stay and take every n-th row were slower, since some multiprocessors have
+ * less of the memory's bandwidth than others and end last.
  */
 #include "rows.cuh"
 
@@ -112,8 +112,8 @@ template <typename T> struct row_slice {
         if (threadIdx.x == 0) {
             for (int chunk = 0; chunk < chunks; chunk++) {
                 barrier_expect(&own->full[chunk], chunk_packs(chunk) * 16);
-                copy_in(data + chunk * CHUNK_BYTES, (const unsigned char *)from + chunk * CHUNK_BYTES, chunk_packs(chunk) * 16,
-                        &own->full[chunk]);
+                copy_in(data + chunk * CHUNK_BYTES, (const unsigned char *)from + chunk * CHUNK_BYTES,
+                        chunk_packs(chunk) * 16, &own->full[chunk]);
             }
         }
         __syncthreads();
@@ -135,8 +135,8 @@ template <typename T> struct row_slice {
         }
     }
 
-    /* Calls make(x, n) for each pack, n counted from the slice's first, and writes x to the result. A warp has packs that lie
-       side by side and sends them off together. */
+    /* Calls make(x, n) for each pack, n counted from the slice's first, and writes x to the result. A warp has packs
+       that lie side by side and sends them off together. */
     template <typename MAKE> __device__ void finish(T *result, MAKE make) const
     {
         const int lane = threadIdx.x % 32, first = threadIdx.x / 32 * WARP_PACKS;
@@ -159,8 +159,8 @@ template <typename T> struct row_slice {
         asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); /* shared memory must outlive its readers */
     }
 
-    /* Combines a value of each thread of the cluster; everyone gets the same bits. `which` numbers a kernel's meetings. No block
-       ends before it has heard of all others, so none writes into one that has gone. */
+    /* Combines a value of each thread of the cluster; everyone gets the same bits. `which` numbers a kernel's meetings.
+       No block ends before it has heard of all others, so none writes into one that has gone. */
     template <typename COMBINE> __device__ float2 meet(float2 v, int which, COMBINE combine) const
     {
         const int lane = threadIdx.x % 32;
@@ -184,7 +184,8 @@ template <typename T> struct row_slice {
             asm("mapa.shared::cluster.u32 %0, %1, %2;"
                 : "=r"(met)
                 : "r"(shared_address(&own->met[which])), "r"((int)threadIdx.x));
-            asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(to),
+            asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
+                             to),
                          "f"(v.x), "f"(v.y), "r"(met)
                          : "memory");
         }
@@ -241,8 +242,10 @@ template <typename T> __device__ __forceinline__ void softmax_held(const amps_so
     });
 }
 
-/* What each x is multiplied with, before the weights: from the sum of (x*shrink)^2, or once more with another `shrink`. */
-template <typename T> __device__ __forceinline__ float2 rms_factors(const amps_norm_params &p, const row_slice<T> &slice)
+/* What each x is multiplied with, before the weights: from the sum of (x*shrink)^2, or once more with another
+   `shrink`. */
+template <typename T>
+__device__ __forceinline__ float2 rms_factors(const amps_norm_params &p, const row_slice<T> &slice)
 {
     constexpr int V = row_slice<T>::V;
     const auto add = [](float2 v) { return make_float2(0.0f, reduce_warp<op_sum>(v.y)); };
