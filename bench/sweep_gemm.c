@@ -2,13 +2,15 @@
 /*
  * sweep_gemm.c: f32 matmul of this library against others, shape by shape.
  *
- *     sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d dtype] [-m milliseconds] [MxNxK ...]
+ *     sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d dtype] [-m milliseconds] [-c] [MxNxK ...]
  *
  * Without shapes and -r: the table of docs/performance.md. -r: that part of a sweep of random shapes, each side
  * log-uniform in 1…4096, the same for everyone. All libraries take the same operands in one process, in turn;
  * what is printed is the median of the turns in microseconds and ours as a ratio to the fastest other. Ours is a
- * recorded command buffer of as many products as the others multiply in their loop. Each result is checked:
- * C·v against A·(B·v) in double for a random v.
+ * recorded command buffer of as many products as the others multiply in their loop; commit and wait are in its time.
+ * A turn begins when all threads of the process sleep, and with a product that is not timed, which wakes the library's
+ * threads; with -c there is none, and each turn is one product. Each result is checked: C·v against A·(B·v) in double
+ * for a random v.
  */
 #include "peers.h"
 
@@ -21,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TURNS_MAX = 41, SHAPES_MAX = 1024 };
+enum { TURNS_MAX = 41, SHAPES_MAX = 1024, SETTLE_MOST = 100, SETTLE_NS = 100000, SETTLED_SHARE = 5 };
 
 typedef struct shape {
     size_t m, n, k;
@@ -34,6 +36,7 @@ typedef struct bench {
     peer peers[PEERS_MAX];
     size_t peer_count;
     double milliseconds; /* to spend on one library at one shape */
+    bool cold;           /* each turn is one product of threads that sleep */
     double log_sum;
     size_t shapes, ahead, behind;
 } bench;
@@ -42,7 +45,7 @@ typedef struct operands {
     anymps_buffer *buffers[3];
     anymps_matrix *matrices[3];
     float *values[3]; /* the same in f32, for the peers: of f32 the very memory, so that caches favour nobody */
-    anymps_command_buffer *commands;
+    anymps_command_buffer *one, *commands; /* one product, and `inner` products */
     anymps_kernel *kernel;
     size_t inner;
 } operands;
@@ -115,7 +118,9 @@ static void record(const bench *self, operands *o, const shape *s)
     desc.interior = s->k;
     desc.left_dtype = desc.right_dtype = desc.result_dtype = self->dtype;
     stop_unless(anymps_matmul_create(self->device, &desc, &o->kernel));
+    stop_unless(anymps_command_buffer_create(self->queue, &o->one));
     stop_unless(anymps_command_buffer_create(self->queue, &o->commands));
+    stop_unless(anymps_matmul_encode(o->kernel, o->one, o->matrices[0], o->matrices[1], o->matrices[2], NULL));
     for (size_t i = 0; i < o->inner; i++) {
         stop_unless(anymps_matmul_encode(o->kernel, o->commands, o->matrices[0], o->matrices[1], o->matrices[2], NULL));
     }
@@ -123,6 +128,7 @@ static void record(const bench *self, operands *o, const shape *s)
 
 static void release(operands *o)
 {
+    anymps_command_buffer_release(o->one);
     anymps_command_buffer_release(o->commands);
     anymps_kernel_release(o->kernel);
     for (size_t i = 0; i < 3; i++) {
@@ -178,17 +184,50 @@ static void check(const bench *self, const shape *s, const operands *o, size_t l
     }
 }
 
-static double turn(const bench *self, const shape *s, const operands *o, size_t library)
+/* `count` products by one library: one, or those of a turn. */
+static void multiply(const bench *self, const shape *s, const operands *o, size_t library, size_t count)
 {
-    const double begin = now_us();
     if (library == 0) {
-        stop_unless(anymps_command_buffer_commit(o->commands));
-        stop_unless(anymps_command_buffer_wait(o->commands));
-    } else {
-        for (size_t i = 0; i < o->inner; i++) {
-            peer_multiply(&self->peers[library - 1], s->m, s->n, s->k, o->values[0], o->values[1], o->values[2]);
+        anymps_command_buffer *const commands = count == 1 ? o->one : o->commands;
+        stop_unless(anymps_command_buffer_commit(commands));
+        stop_unless(anymps_command_buffer_wait(commands));
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        peer_multiply(&self->peers[library - 1], s->m, s->n, s->k, o->values[0], o->values[1], o->values[2]);
+    }
+}
+
+/* Processor time of the other threads. */
+static double others_us(void)
+{
+    struct timespec all, own;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &all);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
+    return (double)(all.tv_sec - own.tv_sec) * 1e6 + (double)(all.tv_nsec - own.tv_nsec) * 1e-3;
+}
+
+/* Waits until the threads of the library before, which may look for work for a while, leave the processors alone. */
+static void settle(void)
+{
+    const struct timespec moment = {.tv_nsec = SETTLE_NS};
+    for (int i = 0; i < SETTLE_MOST; i++) {
+        const double before = others_us(), begin = now_us();
+        (void)nanosleep(&moment, NULL);
+        if ((others_us() - before) * SETTLED_SHARE < now_us() - begin) {
+            return;
         }
     }
+}
+
+static double turn(const bench *self, const shape *s, const operands *o, size_t library)
+{
+    settle();
+    if (!self->cold) {
+        multiply(self, s, o, library, 1);
+    }
+    const double begin = now_us();
+    multiply(self, s, o, library, o->inner);
     return (now_us() - begin) / (double)o->inner;
 }
 
@@ -220,7 +259,7 @@ static void measure(bench *self, const shape *s)
 {
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     uint64_t seed = 1;
-    operands o = {.inner = flops < 1e7 ? (size_t)fmin(1000.0, 1e7 / flops) : 1};
+    operands o = {.inner = flops < 1e7 && !self->cold ? (size_t)fmin(1000.0, 1e7 / flops) : 1};
     make_operand(self, &o, 0, s->m, s->k, &seed);
     make_operand(self, &o, 1, s->k, s->n, &seed);
     make_operand(self, &o, 2, s->m, s->n, &seed);
@@ -304,6 +343,10 @@ int main(int argc, char **argv)
             shapes[count++] = s;
             continue;
         }
+        if (strcmp(argv[i], "-c") == 0) {
+            self.cold = true;
+            continue;
+        }
         if (strcmp(argv[i], "-t") == 0) {
             threads = atoi(value);
         } else if (strcmp(argv[i], "-p") == 0) {
@@ -316,7 +359,7 @@ int main(int argc, char **argv)
             count = random_shapes(shapes, first, count);
         } else {
             (void)fprintf(stderr, "usage: sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d f32|f16|bf16] "
-                                  "[-m milliseconds] [MxNxK ...]\n");
+                                  "[-m milliseconds] [-c] [MxNxK ...]\n");
             return 2;
         }
         i++;

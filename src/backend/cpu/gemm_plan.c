@@ -217,7 +217,7 @@ static size_t useful_tasks(const amps_gemm_job *job)
     return tasks >= (double)threads ? threads : tasks < 1.0 ? 1 : (size_t)tasks;
 }
 
-/* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing that it repeats, is smallest. */
+/* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing and fetching that it repeats, is smallest. */
 static void cut_tiles(amps_gemm_job *job, size_t tasks)
 {
     const size_t width = job->vectors * job->ukr->lanes;
@@ -225,8 +225,8 @@ static void cut_tiles(amps_gemm_job *job, size_t tasks)
     for (size_t m_tasks = 1; m_tasks <= tasks && m_tasks <= job->args.m; m_tasks++) {
         const size_t n_tasks = amps_min(tasks / m_tasks, divide_up(tiled(job), width));
         const double m = (double)divide_up(job->args.m, m_tasks);
-        const double n = (double)(divide_up(divide_up(tiled(job), width), n_tasks) * width);
-        const double cost = m * n + (job->pack_b ? 2.0 * n : 0.0) + (job->pack_a ? 4.0 * m : 0.0);
+        const double n = (double)amps_min(divide_up(divide_up(tiled(job), width), n_tasks) * width, tiled(job));
+        const double cost = m * n + (job->pack_b || job->fetch_b ? 2.0 * n : 0.0) + (job->pack_a ? 4.0 * m : 0.0);
         if (m_tasks == 1 || cost < best) {
             best = cost;
             job->m_tasks = m_tasks;
