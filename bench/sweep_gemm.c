@@ -243,7 +243,7 @@ static void report(bench *self, const shape *s, const double *medians)
     double best = (double)INFINITY;
     (void)printf("%5zu x %4zu x %4zu", s->m, s->n, s->k);
     for (size_t l = 0; l <= self->peer_count; l++) {
-        (void)printf(" %11.2f", medians[l]);
+        (void)printf(" %11.3f", medians[l]);
         best = l > 0 ? fmin(best, medians[l]) : best;
     }
     const double ratio = best / medians[0];

@@ -25,6 +25,10 @@ enum {
     SHORT_INTERIOR = 63,  /* sums end before C could arrive */
     OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
     FMA_CYCLES = 4,       /* until the sum of a multiply-add can be added to */
+    FEW_ROWS = 4,         /* fewer rows than these wait for B */
+    LOAD_QUARTERS = 11,   /* so many quarters of a cycle for each vector, half of which lie across two lines */
+    TILE_ENDS = 12,       /* cycles of a tile beside its steps */
+    STORE_WAIT = 5,       /* and for each vector that waits to be stored */
     WIDE_ROWS = 28,       /* so many rows take the widest tile */
     PACKED_ROWS = 80,     /* and so many pay for packing a B */
     PACKED_L2 = 3,        /* of more than three times the second cache */
@@ -255,33 +259,58 @@ static void cut(amps_gemm_job *job)
     }
 }
 
-/* Half cycles of one k of a tile: its multiply-adds, or its loads if those are more (an unaligned vector is two, a splat
-   one), or the time of one multiply-add; and half a cycle for each line of B, which mostly comes from the second cache. */
-static size_t tile_cost(size_t rows, size_t vectors)
+/* What a tile costs: quarter cycles of one k, and of its beginning and end. */
+typedef struct tile_model {
+    const amps_gemm_ukr *ukr;
+    size_t k;
+    bool far; /* many panels fetch B from beyond the second cache */
+} tile_model;
+
+/* A tile's multiply-adds (a half vector is half of one) and what was measured beside them; the loads of B, which few
+   rows do not hide; the time of one multiply-add. Sums beyond those that are stored beside the next tile are waited for. */
+static double tile_cost(const tile_model *model, size_t rows, size_t vectors, bool half)
 {
-    const size_t cycles = amps_max(amps_max(rows * vectors, rows + 2 * vectors), FMA_CYCLES);
-    return rows == 0 || vectors == 0 ? 0 : 2 * cycles + vectors + 1;
+    const size_t products = 4 * rows * vectors - (half ? 2 * rows : 0) + (vectors == 2 ? 3 : 2);
+    const size_t loads = rows < FEW_ROWS ? LOAD_QUARTERS * vectors : 0;
+    const size_t step = amps_max(amps_max(products, loads), 4 * FMA_CYCLES) + (model->far ? vectors : 0);
+    const size_t stores = model->ukr->stores, sums = rows * vectors;
+    const size_t ends = 4 * (TILE_ENDS + (sums > stores ? (sums - stores) * STORE_WAIT : 0));
+    return (double)step * (double)model->k + (double)ends;
 }
 
-/* Width and height of the tiles: of all widths the one that costs least; where many rows use each strip, a wide one,
-   which reads longer pieces of the rows of B. */
+/* The same for a strip whose m rows are cut into panels of nearly equal height. */
+static double strip_cost(const tile_model *model, size_t m, size_t panels, size_t vectors, bool half)
+{
+    const size_t high = divide_up(m, panels), higher = m - panels * (high - 1), lower = panels - higher;
+    const double low = lower > 0 ? (double)lower * tile_cost(model, high - 1, vectors, half) : 0.0;
+    return (double)higher * tile_cost(model, high, vectors, half) + low;
+}
+
+/* Width and height of the tiles: of all widths, each as high as the registers allow or as its sums are stored beside
+   the next tile, the one that costs least, the widest of several; where many rows use each strip, a wide one, which
+   reads longer pieces of the rows of B. */
 static void choose_tile(amps_gemm_job *job)
 {
+    const amps_gemm_args *args = &job->args;
     const amps_gemm_ukr *ukr = job->ukr;
-    const size_t m = job->args.m, all = divide_up(tiled(job), ukr->lanes);
+    const size_t m = args->m, all = divide_up(tiled(job), ukr->lanes);
+    const bool half = (tiled(job) - 1) % ukr->lanes < ukr->lanes / 2;
     const bool fixed = job->keep_b || m >= WIDE_ROWS;
     const size_t widest = amps_min(fixed ? ukr->wide : ukr->vectors, job->keep_b ? ukr->wide : all);
-    size_t best = SIZE_MAX;
+    const size_t far = args->device->caches.l2_bytes / sizeof(float) / 2;
+    const tile_model model = {ukr, args->k, fixed && args->k * args->n > far};
+    double best = 0.0;
     for (size_t v = fixed ? widest : 1; v <= widest; v++) {
-        const size_t panels = divide_up(m, ukr->rows[v - 1]), rows = divide_up(m, panels);
-        const size_t low = m - (panels - 1) * rows;
-        const size_t whole = (panels - 1) * tile_cost(rows, v) + tile_cost(low, v);
-        const size_t rest = (panels - 1) * tile_cost(rows, all % v) + tile_cost(low, all % v);
-        const size_t cost = all / v * whole + rest;
-        if (cost < best) {
-            best = cost;
-            job->vectors = v;
-            job->panel_rows = rows;
+        const size_t last = all % v == 0 ? v : all % v, most = ukr->rows[v - 1];
+        for (size_t rows = most; rows > 0; rows = rows == most && v * most > ukr->stores ? ukr->stores / v : 0) {
+            const size_t panels = divide_up(m, rows);
+            const double cost = (double)((all - last) / v) * strip_cost(&model, m, panels, v, false) +
+                                strip_cost(&model, m, panels, last, half);
+            if (job->panel_rows == 0 || cost <= best) {
+                best = cost;
+                job->vectors = v;
+                job->panel_rows = divide_up(m, panels);
+            }
         }
     }
 }
@@ -317,7 +346,7 @@ static void block(amps_gemm_job *job)
                   (collide(job->a_row, args->m) && args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
     job->fetch_b = b_lies_well && !job->outer && b_floats > l2_floats / 2;
     job->fetch_c = args->m * args->n > (args->k > SHORT_INTERIOR ? l1_floats : l2_floats);
-    job->stream_c = job->outer && args->m * args->n > last_floats / 4 * 3 && last_floats > 0;
+    job->stream_c = job->outer && args->m * args->n > last_floats && last_floats > 0;
     job->chained =
         job->f32 && args->m * divide_up(args->n, ukr->lanes) <= CHAINED_VECTORS && args->k >= CHAINED_INTERIOR;
 }

@@ -202,6 +202,18 @@ static void run_tail(const strip_block *block, const amps_pack_source *a, const 
     }
 }
 
+/* Panels of nearly equal height for a strip that reads A where it lies. */
+static void even_panels(amps_gemm_strip *strip)
+{
+    if (strip->rows <= strip->panel_rows) {
+        strip->higher = 1;
+        return;
+    }
+    const size_t panels = (strip->rows + strip->panel_rows - 1) / strip->panel_rows;
+    strip->panel_rows = (strip->rows + panels - 1) / panels;
+    strip->higher = strip->rows - panels * (strip->panel_rows - 1);
+}
+
 /* The strips of one block for k in [k, k + kc). */
 static void run_strips(const strip_block *block, const amps_pack_source *a, const amps_pack_source *b, size_t k,
                        size_t kc, bool fresh)
@@ -213,6 +225,7 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
     amps_gemm_strip strip = {.rows = block->m,
                              .interior = kc,
                              .panel_rows = job->panel_rows,
+                             .higher = SIZE_MAX,
                              .vectors = job->vectors,
                              .chained = job->chained,
                              .fetch_c = job->fetch_c,
@@ -226,7 +239,8 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
         strip.a = (const float *)(const void *)a->base + block->i * a->across + k * a->along;
         strip.a_row = a->across;
         strip.a_column = a->along;
-        strip.a_panel = job->panel_rows * a->across;
+        strip.a_panel = 0;
+        even_panels(&strip);
     }
     strip.b_row = job->pack_b ? width : b->along;
     strip.alpha = job->f32 ? job->alpha : 1.0f;
@@ -313,7 +327,6 @@ bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip)
         .interior = args->k,
         .a_row = job->a_row,
         .a_column = job->a_column,
-        .a_panel = job->panel_rows * job->a_row,
         .b_row = job->b_row,
         .b_strip = job->vectors * job->ukr->lanes,
         .c_row = job->c_row,
@@ -325,5 +338,6 @@ bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip)
         .fetch_c = job->fetch_c,
         .stream_c = job->stream_c,
     };
+    even_panels(strip);
     return true;
 }

@@ -29,6 +29,7 @@ const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
     .vectors = 8,
     .rows = { 16, 14, 9, 7, 4, 4, 3, 3 },
     .wide = 4,
+    .stores = 16,
     .strip = strip,
     .outer = outer,
     .outer_interior = OUTER_INTERIOR,

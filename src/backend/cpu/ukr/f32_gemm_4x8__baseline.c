@@ -22,6 +22,7 @@ const amps_gemm_ukr amps_f32_gemm_4x8__baseline = {
     .vectors = 2,
     .rows = { 6, 4 },
     .wide = 2,
+    .stores = AMPS_GEMM_SUMS,
     .strip = strip,
     .outer = outer,
     .outer_interior = OUTER_INTERIOR,

@@ -24,6 +24,7 @@ const amps_gemm_ukr amps_f32_gemm_6x16__avx2 = {
     .vectors = 3,
     .rows = { 8, 6, 4 },
     .wide = 2,
+    .stores = AMPS_GEMM_SUMS,
     .strip = strip,
     .outer = outer,
     .outer_interior = OUTER_INTERIOR,

@@ -24,6 +24,7 @@ const amps_gemm_ukr amps_f32_gemm_8x12__neon = {
     .vectors = 3,
     .rows = { 16, 12, 8 },
     .wide = 3,
+    .stores = AMPS_GEMM_SUMS,
     .strip = strip,
     .outer = outer,
     .outer_interior = OUTER_INTERIOR,

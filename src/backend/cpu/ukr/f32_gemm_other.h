@@ -207,7 +207,8 @@ AMPS_INLINE void row_vector(const amps_gemm_row *r, const vec *x, const float *b
 #pragma GCC unroll 8
     for (int s = 0; s < steps; s++) {
         const float *const from = b + (size_t)s * b_row;
-        const vec y = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+        const vec read = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+        const vec y = mr > 1 ? vec_keep(read) : read;
 #pragma GCC unroll 4
         for (int i = 0; i < mr; i++) {
             sum[i] = vec_fma(x[i * steps + s], y, sum[i]);

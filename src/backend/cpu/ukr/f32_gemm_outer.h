@@ -15,7 +15,8 @@
 
 #include <stdint.h>
 
-enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4 };
+/* C_AHEAD: so many elements of a row of C, if that is not in the caches, are asked for before they are written. */
+enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4, C_AHEAD = 256 };
 
 /* One vector of mr rows, whole or its `lanes`. */
 AMPS_INLINE void outer_vector(const vec *x, const float *b, size_t b_row, float *c, size_t c_row, int mr, int kc,
@@ -26,6 +27,7 @@ AMPS_INLINE void outer_vector(const vec *x, const float *b, size_t b_row, float 
     for (int k = 0; k < kc; k++) {
         const float *from = b + (size_t)k * b_row;
         y[k] = lanes == NULL ? vec_load(from) : vec_load_lanes(from, *lanes);
+        y[k] = mr > 1 ? vec_keep(y[k]) : y[k];
     }
 #pragma GCC unroll 4
     for (int i = 0; i < mr; i++) {
@@ -63,6 +65,12 @@ AMPS_INLINE void outer_rows(const amps_gemm_strip *s, const float *a, float *c, 
     }
     size_t j = 0;
     for (; j + VEC <= columns; j += VEC) {
+        if (s->fetch_c) {
+#pragma GCC unroll 4
+            for (int i = 0; i < mr; i++) {
+                vec_prefetch_write(c + (size_t)i * c_row + j + C_AHEAD);
+            }
+        }
         outer_vector(x, b + j, b_row, c + j, c_row, mr, kc, NULL, scale, alpha, beta);
     }
     if (j < columns) {

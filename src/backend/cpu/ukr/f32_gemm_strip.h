@@ -31,6 +31,7 @@ enum {
     CHAINED_SUMS = 3,
     FETCH_INTERIOR = 64,
     FETCHED_ROWS = 4, /* the processor foresees so few rows of A itself */
+    KEPT_ROWS = 4, /* fewer rows keep B in registers by force */
     LINE = 16,
     A_AHEAD = 48
 };
@@ -130,7 +131,8 @@ AMPS_INLINE tile_a tile_a_of(const float *a, size_t a_row, int mr)
     return at;
 }
 
-/* One k: every element of A times every vector of B; A moves on. */
+/* One k: every element of A times every vector of B; A moves on. For a few rows GCC would fold the loads of B into the
+   multiply-adds and so read each vector once for every row; vec_keep forbids it. */
 AMPS_INLINE void tile_step(tile_sums *sums, tile_a *a, size_t a_row, size_t a_column, const float *b, size_t last,
                            int mr, int nv, bool with_half)
 {
@@ -139,6 +141,7 @@ AMPS_INLINE void tile_step(tile_sums *sums, tile_a *a, size_t a_row, size_t a_co
 #pragma GCC unroll 8
     for (int v = 0; v < whole; v++) {
         y[v] = v + 1 < nv ? vec_load(b + v * VEC) : vec_load_lanes(b + v * VEC, vec_first(last));
+        y[v] = mr > 1 && mr < KEPT_ROWS ? vec_keep(y[v]) : y[v];
     }
     const vec_half z = with_half ? half_load_lanes(b + whole * VEC, half_first(last)) : half_zero();
 #pragma GCC unroll 16
@@ -317,20 +320,21 @@ static void strip_panels(const amps_gemm_strip *s, const float *b, size_t first,
     const size_t vectors = (columns + VEC - 1) / VEC;
     tile_at at = {.a = s->a, .b = b, .c = s->c + first, .last = columns - (vectors - 1) * VEC, .next = s->next};
     const tile_function *of = tiles[at.last <= VEC_HALF][vectors - 1];
-    size_t lines = s->next_lines, share = 0;
+    size_t high = s->panel_rows, higher = s->higher, lines = s->next_lines, share = 0;
     if (lines > 0) {
-        const size_t panels = (s->rows + s->panel_rows - 1) / s->panel_rows;
+        const size_t panels = (s->rows + high - 1) / high;
         share = (lines + panels - 1) / panels;
     }
     for (size_t left = s->rows; left > 0;) {
-        const size_t rows = left < s->panel_rows ? left : s->panel_rows;
+        const size_t rows = left < high ? left : high;
         at.next_lines = share < lines ? share : lines;
         of[rows - 1](s, &at);
         left -= rows;
         lines -= at.next_lines;
         at.next += at.next_lines * LINE;
-        at.a += s->a_panel;
+        at.a += s->a_panel > 0 ? s->a_panel : rows * s->a_row;
         at.c += rows * s->c_row;
+        high -= rows == high && --higher == 0;
     }
 }
 
