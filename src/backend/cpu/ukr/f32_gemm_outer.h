@@ -53,6 +53,7 @@ AMPS_INLINE void outer_vector(const vec *x, const float *b, size_t b_row, float 
 AMPS_INLINE void outer_rows(const amps_gemm_strip *s, const float *a, float *c, int mr, int kc, tile_scale scale)
 {
     const size_t b_row = s->b_row, c_row = s->c_row, columns = s->columns;
+    const bool fetch = s->fetch_c;
     const float *b = s->b;
     const vec alpha = vec_set1(s->alpha), beta = vec_set1(s->beta);
     vec x[OUTER_ROWS * OUTER_INTERIOR];
@@ -65,7 +66,7 @@ AMPS_INLINE void outer_rows(const amps_gemm_strip *s, const float *a, float *c, 
     }
     size_t j = 0;
     for (; j + VEC <= columns; j += VEC) {
-        if (s->fetch_c) {
+        if (fetch) {
 #pragma GCC unroll 4
             for (int i = 0; i < mr; i++) {
                 vec_prefetch_write(c + (size_t)i * c_row + j + C_AHEAD);
