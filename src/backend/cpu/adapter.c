@@ -87,11 +87,14 @@ static plan make_plan(const amps_adapter *of)
     p.b = layout_of(&of->b);
     p.copy_x = of->x.dtype != ANYMPS_DTYPE_F32 || of->x.row_bytes % ALIAS_BYTES == 0;
     p.turned_line = p.input_blocks * INPUT_BLOCK + PAD;
-    p.a_matrices = p.a == IN_PLACE ? 0 : of->a.batch_bytes == 0 ? 1 : of->batch;
+    p.a_matrices = p.a == IN_PLACE || of->given ? 0 : of->a.batch_bytes == 0 ? 1 : of->batch;
     p.b_matrices = p.b == IN_PLACE ? 0 : of->b.batch_bytes == 0 ? 1 : of->batch;
-    p.inner_row = p.inner_strips * p.inner_width + PAD;
     p.x_floats = BLOCK_ROWS * (INPUT_BLOCK + PAD);
+    p.inner_row = p.inner_strips * p.inner_width + PAD;
     p.inner_floats = BLOCK_ROWS * p.inner_row;
+    if (of->given) {
+        p.inner_row = of->rank;
+    }
     p.thread_floats = p.x_floats + p.inner_floats + BLOCK_ROWS * (OUTPUT_BLOCK + PAD);
     return p;
 }
@@ -391,7 +394,10 @@ static void run_task(void *context, size_t task, size_t thread)
     float *const x = p->rooms + thread * p->thread_floats;
     float *const inner = x + p->x_floats;
     const unsigned char *const from = p->of->x.at + matrix * p->of->x.batch_bytes + first * p->of->x.row_bytes;
-    if (p->a == TURNED) {
+    const float *left = inner;
+    if (p->of->given) {
+        left = p->of->inner + (matrix * p->of->rows + first) * p->of->rank;
+    } else if (p->a == TURNED) {
         dot_inner(p, matrix, from, rows, inner);
     } else {
         multiply_inner(p, matrix, from, rows, x, inner);
@@ -399,7 +405,7 @@ static void run_task(void *context, size_t task, size_t thread)
     const size_t most = p->ukr->rows[p->outer_vectors - 1];
     const size_t panel = divide_up(rows, divide_up(rows, most));
     for (size_t i = 0; i < rows; i += panel) {
-        multiply_outer(p, matrix, first + i, amps_min(panel, rows - i), inner + i * p->inner_row,
+        multiply_outer(p, matrix, first + i, amps_min(panel, rows - i), left + i * p->inner_row,
                        inner + p->inner_floats);
     }
 }

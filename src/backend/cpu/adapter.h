@@ -22,6 +22,8 @@ typedef struct amps_adapter {
     size_t batch, rows, inputs, rank, outputs;
     amps_adapter_operand x, a, b, c;
     float alpha, beta;
+    bool given;         /* X * A has been made before: */
+    const float *inner; /* batch × rows × rank, tight */
 } amps_adapter;
 
 /* Is this the way for these sizes? It looks at nothing else. */
