@@ -221,7 +221,8 @@ static size_t useful_tasks(const amps_gemm_job *job)
     return tasks >= (double)threads ? threads : tasks < 1.0 ? 1 : (size_t)tasks;
 }
 
-/* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing and fetching that it repeats, is smallest. */
+/* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing and fetching that it repeats, is the
+   smallest. */
 static void cut_tiles(amps_gemm_job *job, size_t tasks)
 {
     const size_t width = job->vectors * job->ukr->lanes;
@@ -267,7 +268,8 @@ typedef struct tile_model {
 } tile_model;
 
 /* A tile's multiply-adds (a half vector is half of one) and what was measured beside them; the loads of B, which few
-   rows do not hide; the time of one multiply-add. Sums beyond those that are stored beside the next tile are waited for. */
+   rows do not hide; the time of one multiply-add. Sums beyond those that are stored
+   beside the next tile are waited for. */
 static double tile_cost(const tile_model *model, size_t rows, size_t vectors, bool half)
 {
     const size_t products = 4 * rows * vectors - (half ? 2 * rows : 0) + (vectors == 2 ? 3 : 2);
@@ -301,11 +303,11 @@ static void choose_tile(amps_gemm_job *job)
     const tile_model model = {ukr, args->k, fixed && args->k * args->n > far};
     double best = 0.0;
     for (size_t v = fixed ? widest : 1; v <= widest; v++) {
-        const size_t last = all % v == 0 ? v : all % v, most = ukr->rows[v - 1];
+        const size_t last = all % v == 0 ? v : all % v, whole = (all - last) / v, most = ukr->rows[v - 1];
         for (size_t rows = most; rows > 0; rows = rows == most && v * most > ukr->stores ? ukr->stores / v : 0) {
             const size_t panels = divide_up(m, rows);
-            const double cost = (double)((all - last) / v) * strip_cost(&model, m, panels, v, false) +
-                                strip_cost(&model, m, panels, last, half);
+            const double cost =
+                (double)whole * strip_cost(&model, m, panels, v, false) + strip_cost(&model, m, panels, last, half);
             if (job->panel_rows == 0 || cost <= best) {
                 best = cost;
                 job->vectors = v;

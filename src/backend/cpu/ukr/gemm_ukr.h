@@ -18,8 +18,9 @@
  *
  * It is cut into strips of `vectors` vectors, the last one narrower, and these into panels: `higher` of `panel_rows`
  * rows, then such of one row less, so that all are nearly equal (a low one costs as much as one of four rows); what is
- * left is the last one. Element (i, k) of panel p is a[p * a_panel + i * a_row + k * a_column], with a_panel 0 the rows of
- * all panels lie a_row apart; element (k, j) of strip s is b[s * b_strip + k * b_row + j]; C's rows lie contiguously. The sum of an element runs over k upwards in one chain of
+ * left is the last one. Element (i, k) of panel p is a[p * a_panel + i * a_row + k * a_column], with a_panel 0 the rows
+ * of all panels lie a_row apart; element (k, j) of strip s is b[s * b_strip + k * b_row + j]; C's rows lie contiguously.
+ * The sum of an element runs over k upwards in one chain of
  * fused multiply-adds, whatever the tile; with `chained`, in four (k mod 4) that are added at the end: for products
  * that have too few tiles to keep the multipliers busy, at most three vectors in all. While k runs, `next_lines` cache
  * lines of each row of `next`, the B of the next call, are fetched from memory, shared out among the panels.
@@ -88,7 +89,7 @@ typedef struct amps_gemm_ukr {
     size_t vectors;    /* widest strip, in vectors; at most AMPS_GEMM_VECTORS */
     size_t rows[AMPS_GEMM_VECTORS]; /* rows[v - 1]: highest panel of a strip of v vectors; 0: no such strip */
     size_t wide;       /* vectors of the strip to take where nothing speaks against it */
-    size_t stores;     /* vectors of sums that are stored while the next tile begins; AMPS_GEMM_SUMS: no limit is known */
+    size_t stores;     /* vectors of sums stored while the next tile begins; AMPS_GEMM_SUMS: no limit is known */
     void (*strip)(const amps_gemm_strip *strip);
     size_t outer_interior; /* the longest interior that `outer` takes */
     /* The same for short interiors, operands as they lie, row by row: a_panel, b_strip, vectors do not count. */
