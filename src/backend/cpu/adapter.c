@@ -5,7 +5,8 @@
  *
  * A task is a block of at most 32 rows of one matrix of the batch. A and B are first made ready by all threads, unless
  * they are f32 row by row: widened line by line, or, lying column by column, packed in the strips' order. With a rank
- * that leaves half a vector empty A is turned around instead, and X * A are dot products.
+ * that leaves half a vector empty A is turned around instead, and X * A are dot products. Where X * A is given, a task
+ * reads its rows of it, and scratch holds neither A, X nor X * A.
  *
  *     scratch:   | A: blocks of 128 of the inputs, or turned: rank lines | B |      for each matrix that differs
  *                | thread 0: 128 columns of X | X * A | a panel of C as f32 | thread 1: … |
@@ -89,12 +90,9 @@ static plan make_plan(const amps_adapter *of)
     p.turned_line = p.input_blocks * INPUT_BLOCK + PAD;
     p.a_matrices = p.a == IN_PLACE || of->given ? 0 : of->a.batch_bytes == 0 ? 1 : of->batch;
     p.b_matrices = p.b == IN_PLACE ? 0 : of->b.batch_bytes == 0 ? 1 : of->batch;
-    p.x_floats = BLOCK_ROWS * (INPUT_BLOCK + PAD);
-    p.inner_row = p.inner_strips * p.inner_width + PAD;
-    p.inner_floats = BLOCK_ROWS * p.inner_row;
-    if (of->given) {
-        p.inner_row = of->rank;
-    }
+    p.inner_row = of->given ? of->rank : p.inner_strips * p.inner_width + PAD;
+    p.x_floats = of->given ? 0 : BLOCK_ROWS * (INPUT_BLOCK + PAD);
+    p.inner_floats = of->given ? 0 : BLOCK_ROWS * p.inner_row;
     p.thread_floats = p.x_floats + p.inner_floats + BLOCK_ROWS * (OUTPUT_BLOCK + PAD);
     return p;
 }

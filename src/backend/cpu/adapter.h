@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * adapter.h: C = alpha * (X * A) * B + beta * C with a short side between the two products, for ops/cpu_lora.c. X * A
- * of a block of rows stays in the first cache and is multiplied at once.
+ * of a block of rows stays in the first cache and is multiplied at once; or the caller has made all of it before, and
+ * only the second product is left.
  */
 #ifndef AMPS_ADAPTER_H
 #define AMPS_ADAPTER_H
@@ -22,7 +23,7 @@ typedef struct amps_adapter {
     size_t batch, rows, inputs, rank, outputs;
     amps_adapter_operand x, a, b, c;
     float alpha, beta;
-    bool given;         /* X * A has been made before: */
+    bool given;         /* X * A has been made before, x and a do not count: */
     const float *inner; /* batch × rows × rank, tight */
 } amps_adapter;
 

@@ -37,7 +37,7 @@ typedef struct amps_gemm_job {
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
     bool outer;          /* C is written row by row: the interior is short */
-    bool fetch_c;        /* C is larger than the first cache */
+    bool fetch_c;        /* C is larger than the first cache, with a short interior than the second */
     bool stream_c;       /* C is larger than all caches, and written row by row */
     bool chained;        /* sums in four chains: there are too few to keep the multipliers busy */
     bool keep_b;         /* B is constant: packed whole, if there is room to keep it */

@@ -22,7 +22,7 @@ enum {
     SMALL_PANELS = 6,
     WIDENED_ROWS = 4,
     LOW_WORDS_BLOCK = 128, /* for one panel of rows: what is packed is read once, from L2 */
-    PANELS = 16,           /* of a block of rows whose sums need scratch */
+    PANELS = 16,           /* of a block of rows whose sums need scratch: no more, however short the interior */
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,       /* of a block of packed columns: stays in L3 */
@@ -222,8 +222,8 @@ void amps_gemm_low_block(amps_gemm_job *job)
     job->kept_columns = divide_up(args->n, width) * width;
     job->kept_rows = divide_up(args->m, job->panel_rows) * job->panel_rows;
     const size_t share = low->step != 0 ? TILE_L2_SHARE : 2;
-    const bool by_cache = job->low_direct || low->step != 0;
-    const size_t panels = by_cache ? amps_max(1, l2_words / share / job->kc / job->panel_rows) : PANELS;
+    const size_t by_cache = amps_max(1, l2_words / share / job->kc / job->panel_rows);
+    const size_t panels = job->low_direct ? by_cache : amps_min(by_cache, PANELS);
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
     const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_filled(low, kept_words(job)) / width);
     const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;

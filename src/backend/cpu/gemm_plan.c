@@ -267,9 +267,9 @@ typedef struct tile_model {
     bool far; /* many panels fetch B from beyond the second cache */
 } tile_model;
 
-/* A tile's multiply-adds (a half vector is half of one) and what was measured beside them; the loads of B, which few
-   rows do not hide; the time of one multiply-add. Sums beyond those that are stored
-   beside the next tile are waited for. */
+/* One k takes the longest of three: the tile's multiply-adds (a half vector is half of one) with what was measured beside
+   them; the loads of B, which few rows do not hide; the wait for the sum of one multiply-add. At the end, sums beyond
+   those that are stored beside the next tile are waited for. */
 static double tile_cost(const tile_model *model, size_t rows, size_t vectors, bool half)
 {
     const size_t products = 4 * rows * vectors - (half ? 2 * rows : 0) + (vectors == 2 ? 3 : 2);
@@ -296,7 +296,7 @@ static void choose_tile(amps_gemm_job *job)
     const amps_gemm_args *args = &job->args;
     const amps_gemm_ukr *ukr = job->ukr;
     const size_t m = args->m, all = divide_up(tiled(job), ukr->lanes);
-    const bool half = (tiled(job) - 1) % ukr->lanes < ukr->lanes / 2;
+    const bool half = (tiled(job) - 1) % ukr->lanes < ukr->half;
     const bool fixed = job->keep_b || m >= WIDE_ROWS;
     const size_t widest = amps_min(fixed ? ukr->wide : ukr->vectors, job->keep_b ? ukr->wide : all);
     const size_t far = args->device->caches.l2_bytes / sizeof(float) / 2;

@@ -2,12 +2,14 @@
 /*
  * cpu_lora.c: result = [result +] source*W + scale*(source*A)*B on the CPU. Run by cpu_queue.c; gemm.h multiplies by W,
  * adapter.h by A and B, block of rows by block of rows. A very low source or a high rank goes through two products of
- * gemm.h instead; bf16 on dot product instructions through one of gemm.h, for source*A, and then adapter.h.
+ * gemm.h instead; bf16 on dot product instructions, up to a size, through one of gemm.h, for source*A, and then
+ * adapter.h.
  *
  * source*A stays in f32. With a base product and a 16-bit type the whole sum is formed in f32 beside the
  * result and rounded once at the end.
  *
  *     scratch:   | source*A: batch × rows × rank | sum: batch × rows × outputs | the products' own |
+ *                  unless adapter.h makes it
  */
 #include "backend/cpu/adapter.h"
 #include "backend/cpu/cpu_product.h"
@@ -16,7 +18,10 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 
-enum { APART_RANK = 12 /* more than half a vector: rank 8 lost, 16 gains a tenth, 64 a quarter */ };
+enum {
+    APART_RANK = 12,       /* more than half a vector: rank 8 lost, 16 gains a tenth, 64 a quarter */
+    APART_BYTES = 64 << 20 /* of source*A: kept whole it grows with the rows, where adapter.h keeps 32 a thread */
+};
 
 typedef struct job {
     const amps_cpu_device *device;
@@ -73,12 +78,15 @@ static amps_adapter adapter_of(const job *self)
     };
 }
 
-/* Is source*A worth its own product? bf16 on dot product instructions takes half the time of f32, which pays for packing where
-   the rank fills vectors. */
-static bool inner_apart(const amps_cpu_device *device, anymps_dtype dtype, size_t rank)
+/* Is source*A worth its own product? bf16 on dot product instructions takes half the time of f32, which pays for packing
+   where the rank fills vectors. It decides the sums' bits, so it looks at sizes, never at the number of threads. */
+static bool inner_apart(const job *self, size_t rows)
 {
-    const amps_low_ukr *const low = amps_gemm_low_choose(device, dtype, dtype);
-    return dtype == ANYMPS_DTYPE_BF16 && low != NULL && low->group > 1 && rank >= APART_RANK;
+    const anymps_dtype dtype = self->source->dtype;
+    const amps_low_ukr *const low = amps_gemm_low_choose(self->device, dtype, dtype);
+    size_t bytes = 0;
+    return dtype == ANYMPS_DTYPE_BF16 && low != NULL && low->group > 1 && self->rank >= APART_RANK &&
+           floats_bytes(self->record->batch, rows, self->rank, &bytes) && bytes <= APART_BYTES;
 }
 
 /* Everything but the addresses in scratch. False: a size exceeds size_t. */
@@ -98,7 +106,7 @@ static bool fill(job *self, const amps_cpu_device *device, const amps_record *re
     self->rank = self->desc->transpose_down ? self->down->rows : self->down->columns;
     self->wide = self->weights->memory != NULL && self->result->dtype != ANYMPS_DTYPE_F32;
     self->fused = amps_adapter_takes(rows, self->source->columns, self->rank);
-    self->given = self->fused && inner_apart(device, self->source->dtype, self->rank);
+    self->given = self->fused && inner_apart(self, rows);
     if (((!self->fused || self->given) && !floats_bytes(record->batch, rows, self->rank, &self->inner_bytes)) ||
         (self->wide && !floats_bytes(record->batch, rows, outputs, &self->wide_bytes))) {
         return false;

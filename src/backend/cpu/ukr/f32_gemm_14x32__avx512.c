@@ -26,6 +26,7 @@
 const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
     .name = "f32_gemm_14x32__avx512",
     .lanes = VEC,
+    .half = VEC_HALF,
     .vectors = 8,
     .rows = { 16, 14, 9, 7, 4, 4, 3, 3 },
     .wide = 4,

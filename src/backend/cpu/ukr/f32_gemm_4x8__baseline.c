@@ -19,6 +19,7 @@
 const amps_gemm_ukr amps_f32_gemm_4x8__baseline = {
     .name = "f32_gemm_4x8__baseline",
     .lanes = VEC,
+    .half = VEC_HALF,
     .vectors = 2,
     .rows = { 6, 4 },
     .wide = 2,

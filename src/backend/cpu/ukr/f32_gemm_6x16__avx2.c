@@ -21,6 +21,7 @@
 const amps_gemm_ukr amps_f32_gemm_6x16__avx2 = {
     .name = "f32_gemm_6x16__avx2",
     .lanes = VEC,
+    .half = VEC_HALF,
     .vectors = 3,
     .rows = { 8, 6, 4 },
     .wide = 2,

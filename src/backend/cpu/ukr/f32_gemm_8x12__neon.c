@@ -21,6 +21,7 @@
 const amps_gemm_ukr amps_f32_gemm_8x12__neon = {
     .name = "f32_gemm_8x12__neon",
     .lanes = VEC,
+    .half = VEC_HALF,
     .vectors = 3,
     .rows = { 16, 12, 8 },
     .wide = 3,

@@ -86,6 +86,7 @@ enum { AMPS_GEMM_VECTORS = 8, AMPS_GEMM_SUMS = 32 };
 typedef struct amps_gemm_ukr {
     const char *name;  /* "f32_gemm_14x32__avx512" */
     size_t lanes;      /* f32 in a vector */
+    size_t half;       /* columns up to which a strip's last vector is one of half the width; 0: none is */
     size_t vectors;    /* widest strip, in vectors; at most AMPS_GEMM_VECTORS */
     size_t rows[AMPS_GEMM_VECTORS]; /* rows[v - 1]: highest panel of a strip of v vectors; 0: no such strip */
     size_t wide;       /* vectors of the strip to take where nothing speaks against it */

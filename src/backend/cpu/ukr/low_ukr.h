@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8) is given. Filled by gemm_low.c and pack_low.c,
- * read by the files bf16_gemm_*, half_gemm_* and i8_gemm_* of this folder. Nothing here knows threads, blocking or
- * memory.
+ * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8, i16), or of f32 cut into bf16 parts, is given.
+ * Filled by gemm_low.c and pack_low.c, read by the files bf16_gemm_*, f16_gemm_*, half_gemm_*, i8_gemm_* and
+ * f32_gemm_32x32__amx of this folder. Nothing here knows threads, blocking or memory.
  *
  * Both operands come packed in 32-bit words of `group` neighbours along k, as the machine's dot product
  * instructions want them, or one by one as f32 (group 1); where k is no multiple of the group, zeros follow. A panel of
