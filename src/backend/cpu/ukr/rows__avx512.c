@@ -11,6 +11,7 @@
 #define VH __m256i
 #define VW 16
 #define V_PICKS 1
+#define V_UNFUSED 0
 #define V_MASKS 1
 #define ISA_NAME "avx512"
 #define ROWS_TABLE amps_row_ukr_avx512

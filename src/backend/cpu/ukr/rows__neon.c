@@ -10,6 +10,7 @@
 #define VH uint16x4_t
 #define VW 4
 #define V_PICKS 0
+#define V_UNFUSED 0
 #define V_MASKS 0
 #define ISA_NAME "neon"
 #define ROWS_TABLE amps_row_ukr_neon

@@ -129,7 +129,14 @@ typedef struct results {
 V_INLINE VF v_result(const results *of, VF from, softmax_kind kind, int unit)
 {
     if (kind == SOFTMAX) {
-        return v_fma(from, v_set(of->high), v_mul(from, v_set(of->low)));
+        const VF high = v_set(of->high), rest = v_mul(from, v_set(of->low));
+#if V_UNFUSED
+        /* The error of the product counts where its own terms are no subnormals. */
+        const VF p = v_mul(from, high);
+        return v_add(p, v_add(v_lt(p, v_set(0x1p-90f), v_set(0.0f), v_mul_error(from, high, p)), rest));
+#else
+        return v_fma(from, high, rest);
+#endif
     }
     const VF scale = v_set(of->scale);
     const VF t = unit ? from : v_mul(scale, from);
@@ -226,19 +233,23 @@ V_INLINE void form_results(results *of, const float *terms, size_t n, amps_row_t
     of->y = NULL;
 }
 
-/* `top`: the largest argument, that of x = extreme. The sum holds the term of the extreme, whose logarithm is 0 then. */
-static results results_of(const near_terms *by, float sum, float extreme, double top, softmax_kind kind)
+/* The sum holds the term of the extreme, whose logarithm is 0 then. Its argument is formed in two parts as v_result forms
+   those of elements, so that its own result cancels exactly where the logarithm is 0. */
+static results results_of(const near_terms *by, float sum, float extreme, softmax_kind kind)
 {
     results of = {.scale = by->scale, .scale_low = by->scale_low};
-    double whole = 1 / (double)sum;
     if (kind == LOG_SOFTMAX) {
         const int unit = by->scale == 1.0f && by->scale_low == 0.0f;
-        const float first = v_fold_max(v_near_term(by, v_set(extreme), unit));
+        const VF x = v_set(extreme), scale = v_set(by->scale), product = v_mul(scale, x);
+        const VF rest = v_fma(v_set(by->scale_low), x, v_mul_error(scale, x, product));
+        const double t = (double)v_fold_max(product), low = unit ? 0.0 : (double)v_fold_max(rest);
+        const float first = v_fold_max(v_near_term(by, x, unit));
         const double logarithm = log_of((double)sum / (double)first);
-        of.high = (float)(top + logarithm);
-        of.low = (float)(top - (double)of.high + logarithm);
+        of.high = (float)(t + low + logarithm);
+        of.low = (float)(t - (double)of.high + low + logarithm);
         return of;
     }
+    const double whole = 1 / (double)sum;
     of.high = (float)whole;
     of.low = (float)(whole - (double)of.high);
     return of;
@@ -351,14 +362,16 @@ V_INLINE void softmax_typed(const amps_row *given, double scale, amps_row_type t
         if (!is_near(top)) {
             const shift by = {parts.high, parts.low, extreme};
             form_results(&former, row.room, row.n, type, kind);
-            extreme = smallest ? row_extreme(next, row.n, type, 1) : row_extreme(next, row.n, type, 0);
+            if (i < row.more) {
+                extreme = smallest ? row_extreme(next, row.n, type, 1) : row_extreme(next, row.n, type, 0);
+            }
             far_row(x, y, row.n, row.room, &by, type, kind);
             continue;
         }
         const near_rows rows = {x, next, after, row.n, row.room, near_terms_of(top, &parts), former};
         const float found = extreme;
         const float sum = near_row(&rows, &extreme, type, kind, stream);
-        former = results_of(&rows.by, sum, found, top, kind);
+        former = results_of(&rows.by, sum, found, kind);
         former.x = x;
         former.y = y;
     }

@@ -15,6 +15,7 @@
  *     v_lt(a, b, yes, no) = a < b ? yes : no     v_abs     v_sign(magnitude, x): magnitude with x's sign
  *     v_scale(p, n) = p * 2^n in one rounding, n integral in [-151, 129]; anything where n is outside of it
  *     v_mul_error(a, b, p) = a*b - p, p = a*b rounded; 0 where p or a factor is near overflow
+ *     V_UNFUSED 1: v_fma rounds twice
  *     V_PICKS 1: v_pick(table, place) = table[last five bits of place's]; v_pick_power(table, place): the number whose
  *             bits are those of table[the same] + place * 2^18
  *             0: that would be slow
