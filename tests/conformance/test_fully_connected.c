@@ -142,10 +142,34 @@ static const size_t shapes[][3] = {
     {32, 64, 17}, {33, 65, 127}, {1, 384, 384}, {16, 100, 384}, {65, 129, 64}, {2, 3, 1500},
 };
 
+/* More rows than outputs: who turns such a product must not take the outputs' vectors along the rows. */
+static void run_tall(suite *run, const row_type *type)
+{
+    static const size_t tall[][3] = {{64, 1, 256}, {40, 3, 256}};
+    const neuron_case *prelu = &all_neurons[0];
+    while (prelu->type != ANYMPS_NEURON_PRELU) {
+        prelu++;
+    }
+    for (size_t s = 0; s < sizeof tall / sizeof tall[0]; s++) {
+        for (unsigned way = 0; way < 4; way++) {
+            const recipe of = {.type = type,
+                               .neuron = prelu,
+                               .rows = tall[s][0],
+                               .outputs = tall[s][1],
+                               .inputs = tall[s][2],
+                               .transpose = way % 2 == 1,
+                               .with_bias = way >= 2,
+                               .alpha = 1.0};
+            run_recipe(run, &of);
+        }
+    }
+}
+
 void conformance_fully_connected(suite *run)
 {
     size_t turn = 0;
     for (size_t t = 0; t < ROW_TYPES; t++) {
+        run_tall(run, &all_row_types[t]);
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (size_t again = 0; again < 8; again++, turn++) {
                 recipe of = {.type = &all_row_types[t],

@@ -259,7 +259,8 @@ static void check_vectors(operands *self)
 
 static const anymps_dtype floats[] = {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_BF16};
 
-static anymps_status layer(operands *self, anymps_dtype dtype, const size_t *shape, anymps_neuron_type neuron)
+static anymps_status layer(operands *self, anymps_dtype dtype, const size_t *shape, anymps_neuron_type neuron,
+                           bool with_bias)
 {
     anymps_fully_connected_desc desc = ANYMPS_FULLY_CONNECTED_DESC_INIT;
     desc.neuron = neuron;
@@ -268,7 +269,7 @@ static anymps_status layer(operands *self, anymps_dtype dtype, const size_t *sha
     anymps_matrix *const source = matrix(self, 1, shape[0], shape[2], dtype, 0, 0);
     anymps_matrix *const weights =
         matrix(self, 1, across ? shape[1] : shape[2], across ? shape[2] : shape[1], dtype, 0, 0);
-    anymps_vector *const bias = vector(self, 1, shape[1], dtype);
+    anymps_vector *const bias = with_bias ? vector(self, 1, shape[1], dtype) : NULL;
     anymps_vector *const slopes = prelu ? vector(self, 1, shape[1], dtype) : NULL;
     anymps_matrix *const result = matrix(self, 1, shape[0], shape[1], dtype, 0, 0);
     return RUN(*self, anymps_fully_connected(&desc, source, weights, bias, slopes, result));
@@ -279,8 +280,23 @@ static void check_layers(operands *self)
     static const anymps_neuron_type neurons[] = {ANYMPS_NEURON_NONE, ANYMPS_NEURON_GELU, ANYMPS_NEURON_PRELU};
     for (size_t i = 0; i < 9 * (sizeof shapes / sizeof shapes[0]); i++) {
         const size_t *const shape = shapes[i / 9];
-        expect_work(layer(self, floats[i % 3], shape, neurons[i / 3 % 3]), "fully_connected", shape[0], shape[1],
+        expect_work(layer(self, floats[i % 3], shape, neurons[i / 3 % 3], true), "fully_connected", shape[0], shape[1],
                     shape[2]);
+        drop(self);
+    }
+}
+
+/* Fewer outputs than rows: the kernel of few rows, which turns such a product, has no slopes or bias along the rows. */
+static void check_tall_layers(operands *self)
+{
+    static const size_t tall[][3] = {{64, 1, 256}, {40, 3, 256}};
+    for (size_t i = 0; i < 12; i++) {
+        const bool plain = i % 2 == 0;
+        (void)fake_cuda_launched(true);
+        EXPECT_OK(layer(self, floats[i / 2 % 3], tall[i / 6], plain ? ANYMPS_NEURON_NONE : ANYMPS_NEURON_PRELU, false));
+        const bool few = strncmp(fake_cuda_launched(false).last, "skinny", 6) == 0;
+        EXPECT(plain || !few);
+        EXPECT(few || !plain || i / 6 != 0); /* without slopes it is what runs one output */
         drop(self);
     }
 }
@@ -380,7 +396,7 @@ static anymps_status tour(void)
         case 3: status = product(&self, types[1], skinny, 0); break;
         case 4: status = product(&self, types[7], large, 2); break;
         case 5: status = times_vector(&self, types[0], 512, 512, false); break;
-        case 6: status = layer(&self, ANYMPS_DTYPE_F16, large, ANYMPS_NEURON_GELU); break;
+        case 6: status = layer(&self, ANYMPS_DTYPE_F16, large, ANYMPS_NEURON_GELU, true); break;
         case 7: status = adapter(&self, ANYMPS_DTYPE_F32, low_rank, 8); break;
         default: status = row(&self, (enum row_operator)(step - 8), ANYMPS_DTYPE_F32, rows, 3); break;
         }
@@ -451,6 +467,7 @@ int main(void)
         check_settled(&self, ANYMPS_DTYPE_F16, 2048, 0);
         check_named(&self);
         check_vectors(&self);
+        check_tall_layers(&self);
         check_layers(&self);
         check_adapters(&self);
         check_rows(&self);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mma_parts.cuh: f32 on Hopper's tensor cores for 16 rows at a time (lora_mma.cu, gemm_few.cu): tiles into shared memory, a
- * value cut into TF32 parts, the products of the parts, messages between the blocks of a cluster.
+ * mma_parts.cuh: f32 on Hopper's tensor cores for 16 rows at a time (lora_mma.cu, gemm_few.cu; parts of it in
+ * lora_rows.cu and lora_up.cu): tiles into shared memory, a value cut into TF32 parts, the products of the parts,
+ * messages between the blocks of a cluster.
  *
  * value = high + low, 11 digits each; 2^-23 of it is lost, and 2^-22 of a product where low*low is left out. Three of the
  * four products of the parts stay inside the bound (docs/numerics.md).

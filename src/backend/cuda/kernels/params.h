@@ -137,7 +137,7 @@ typedef struct amps_pack_params {
     int64_t depth;                /* of the copy's rows: interior rounded up to 16 bytes */
 } amps_pack_params;
 
-/* lora.cu, lora_mma.cu, lora_rows.cu: result = [addend] + [result] + scale * (source * down) * up. */
+/* lora.cu, lora_eight.cu, lora_mma.cu, lora_rows.cu, lora_up.cu: result = [addend] + [result] + scale * (source * down) * up. */
 typedef struct amps_lora_params {
     uint64_t source, down, up, result;
     uint64_t addend;  /* f32, tight rows × outputs per matrix; 0: none */
@@ -149,17 +149,18 @@ typedef struct amps_lora_params {
     int64_t rows, inputs, rank, outputs, batch;
     float scale;
     int32_t accumulate;
-    int32_t outputs_per_block;
-    int32_t splits;  /* blocks without a cluster that share rows, along the outputs; 1 with a cluster */
-    int32_t vector;  /* rows of down start at 16 bytes and hold a multiple of 8 */
-    int32_t settled; /* AMPS_SETTLED_… */
+    int32_t outputs_per_block; /* lora.cu, lora_up.cu */
+    int32_t splits;            /* blocks without a cluster that share rows, along the outputs; 1 with a cluster */
+    int32_t vector;            /* rows of down start at 16 bytes and hold a multiple of 8 */
+    int32_t settled;           /* AMPS_SETTLED_… */
     /* lora_mma.cu alone: */
     int32_t slice_inputs, slice_outputs;        /* of each block of a cluster */
     int32_t tile, tile_elements;                /* inputs or outputs a tile; its size in shared memory */
     int32_t received_floats;                    /* room for the sums of the other blocks */
     int32_t source_packs, down_packs, up_packs; /* rows start at 16 bytes */
     int32_t result_pairs;                       /* rows start at two elements */
-    int32_t product_packs, result_packs; /* lora_rows.cu, which has up_packs too: rows are whole, aligned 16 bytes */
+    int32_t product_packs,
+        result_packs; /* lora_rows.cu and lora_up.cu, with up_packs: rows are whole, aligned 16 bytes */
 } amps_lora_params;
 
 #endif /* AMPS_CUDA_PARAMS_H */

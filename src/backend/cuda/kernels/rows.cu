@@ -3,7 +3,8 @@
  * rows.cu: softmax, log-softmax, RMS norm, layer norm. Launched by ops/cuda_softmax.c and cuda_norm.c.
  *
  * A row is read once into the registers of one warp, one block or one cluster (NV packs of V elements per
- * thread) and written once. Rows beyond that take the *_long kernels, which read it twice.
+ * thread) and written once. Aligned rows beyond that are held in shared memory (rows_held.cu); others take the *_long
+ * kernels, which read them twice.
  */
 #include "rows.cuh"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * skinny.cu: a few rows (M up to 16) times a large matrix, which is read once at the speed of the memory. Launched by
- * ops/cuda_gemm.c. In all of them the large matrix is the right operand, K × N; a matrix times a vector is put that
+ * ops/gemm_skinny.c. In all of them the large matrix is the right operand, K × N; a matrix times a vector is put that
  * way by the host (left and right swapped).
  *
  *     skinny_k    each column's interior is dense in memory; f16 and bf16 through the tensor cores, f32 by FMA

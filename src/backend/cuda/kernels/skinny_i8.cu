@@ -75,20 +75,20 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) skinny_k_i8(const __gri
     }
 }
 
-/* Eight products of one row of the matrix. */
-__device__ inline void add_eight(int (&sum)[8], int a, const uint2 &b)
+/* Eight products of one row of the matrix; sums are modulo 2^32. */
+__device__ inline void add_eight(unsigned (&sum)[8], int a, const uint2 &b)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        sum[i] += a * (int)(int8_t)(b.x >> 8 * i);
-        sum[4 + i] += a * (int)(int8_t)(b.y >> 8 * i);
+        sum[i] += (unsigned)(a * (int)(int8_t)(b.x >> 8 * i));
+        sum[4 + i] += (unsigned)(a * (int)(int8_t)(b.y >> 8 * i));
     }
 }
 
 extern "C" __global__ void __launch_bounds__(WARPS_N * 32) skinny_n_i8(const __grid_constant__ amps_gemm_params p)
 {
-    __shared__ int part[WARPS_N][COLUMNS_N];
-    __shared__ int whole[COLUMNS_N];
+    __shared__ unsigned part[WARPS_N][COLUMNS_N];
+    __shared__ unsigned whole[COLUMNS_N];
     launch_next();
     if (!(p.settled & AMPS_SETTLED_RIGHT)) {
         wait_previous();
@@ -105,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(WARPS_N * 32) skinny_n_i8(const __g
     const int8_t *few = (const int8_t *)p.left + matrix * p.left_matrix;
     const int8_t *many = (const int8_t *)p.right + matrix * p.right_matrix + n;
     int64_t k = split * WARPS_N + warp;
-    int sum[8] = {};
+    unsigned sum[8] = {};
     uint2 first[AHEAD_N];
     /* Columns are a multiple of eight here. */
 #pragma unroll
@@ -133,7 +133,7 @@ extern "C" __global__ void __launch_bounds__(WARPS_N * 32) skinny_n_i8(const __g
     }
     __syncthreads();
     for (int j = threadIdx.x; j < COLUMNS_N; j += WARPS_N * 32) {
-        int all = 0;
+        unsigned all = 0;
 #pragma unroll
         for (int w = 0; w < WARPS_N; w++) {
             all += part[w][j];
@@ -150,9 +150,9 @@ extern "C" __global__ void __launch_bounds__(WARPS_N * 32) skinny_n_i8(const __g
         unsigned all = 0;
         for (int s = 0; s < splits; s++) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-            all += (unsigned)cluster.map_shared_rank(whole, s)[j];
+            all += cluster.map_shared_rank(whole, s)[j];
 #else
-            all += (unsigned)whole[j];
+            all += whole[j];
 #endif
         }
         if (n0 + j < p.columns) {

@@ -276,8 +276,8 @@ static bool in_pairs(uint64_t address, int64_t step, int64_t matrix, int64_t ele
 static bool can_eight(const amps_lora_params *p, int64_t element)
 {
     return p->rank == EIGHT && p->down_column == 1 && p->up_column == 1 && p->addend == 0 && p->product == 0 &&
-           p->inputs > 0 && p->inputs <= EIGHT_MOST_INPUTS && p->outputs % 2 == 0 && p->rows * p->batch <= INT32_MAX &&
-           in_packs(p->down, p->down_row, p->down_matrix, element) &&
+           p->inputs > 0 && p->inputs <= EIGHT_MOST_INPUTS && p->outputs % 2 == 0 && p->outputs <= INT32_MAX / 2 &&
+           p->rows * p->batch <= INT32_MAX && in_packs(p->down, p->down_row, p->down_matrix, element) &&
            in_pairs(p->up, p->up_row, p->up_matrix, element) &&
            in_pairs(p->result, p->result_row, p->result_matrix, element);
 }
@@ -363,6 +363,8 @@ enum { PIECE_ELEMENTS = TILE_COLUMNS * (TILE_DEPTH + 8) };
 
 /* As in lora_up.cu. */
 enum { UP_SMALL = 64, UP_LARGE = 128, UP_DEPTH = 64, UP_BUFFERS = 3 };
+/* Its bf16 parts lose up to 128 units of the product; inputs and rank allow two units each (docs/numerics.md). */
+enum { UP_LEAST_TERMS = 128 };
 
 static void set_packs(amps_lora_params *p, int64_t element)
 {
@@ -373,7 +375,8 @@ static void set_packs(amps_lora_params *p, int64_t element)
 
 static bool can_up(const amps_lora_params *p, anymps_dtype dtype)
 {
-    return dtype == ANYMPS_DTYPE_BF16 && p->product_packs && p->up_packs && p->result_packs;
+    return dtype == ANYMPS_DTYPE_BF16 && p->product_packs && p->up_packs && p->result_packs &&
+           p->inputs + p->rank >= UP_LEAST_TERMS && p->rank <= INT16_MAX;
 }
 
 /* `product` has been made. The larger tile where it gives three of four multiprocessors one, and as many tiles a block as

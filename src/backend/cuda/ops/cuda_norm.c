@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuda_norm.c: RMS norm and layer norm on CUDA: fills the arguments of rows.cu. Called by plan.c. */
+/* cuda_norm.c: RMS norm and layer norm on CUDA: the arguments of rows.cu and rows_held.cu. Called by plan.c. */
 #include "backend/cuda/ops/cuda_ops.h"
 
 #include <math.h>

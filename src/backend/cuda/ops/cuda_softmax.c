@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuda_softmax.c: softmax and log-softmax on CUDA: fills the arguments of rows.cu. Called by plan.c. */
+/* cuda_softmax.c: softmax and log-softmax on CUDA: the arguments of rows.cu and rows_held.cu. Called by plan.c. */
 #include "backend/cuda/ops/cuda_ops.h"
 
 #include <math.h>

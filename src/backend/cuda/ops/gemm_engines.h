@@ -44,7 +44,7 @@ static inline int32_t amps_gemm_settled(const amps_gemm *gemm, bool turned)
     return (left ? AMPS_SETTLED_LEFT : 0) | (right ? AMPS_SETTLED_RIGHT : 0);
 }
 
-/* Up to 16 rows (or columns) and a large matrix: read once, at memory speed. */
+/* Up to 16 rows (or columns; of int8 one row) and a large matrix: read once, at memory speed. */
 bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, unsigned clusters,
                       amps_gemm_launch *launch);
 

@@ -129,8 +129,8 @@ bool amps_gemm_skinny(const amps_cuda_device *device, const amps_gemm *gemm, uns
         return false;
     }
     launch->params = gemm->params.rows > gemm->params.columns ? turned(&gemm->params) : gemm->params;
-    if (launch->params.bias != 0 && gemm->params.rows > gemm->params.columns) {
-        return false; /* bias runs along the columns, which turning makes rows */
+    if ((launch->params.bias != 0 || launch->params.prelu != 0) && gemm->params.rows > gemm->params.columns) {
+        return false; /* both run along the columns, which turning makes rows */
     }
     launch->params.settled = amps_gemm_settled(gemm, gemm->params.rows > gemm->params.columns);
     launch->params.wide = type > 0 && (gemm->kind == AMPS_GEMM_F16_F32 || gemm->kind == AMPS_GEMM_BF16_F32);

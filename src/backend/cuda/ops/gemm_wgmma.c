@@ -59,6 +59,7 @@ static const variant variants[] = {
      {FOUR(tile, f16, 128x128), FOUR(tile, bf16, 128x128), ONE(AMPS_FN_tile_i8_nn_128x128)}},
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
+/* gemm_named.c names some of them by number. */
 enum {
     LARGE_128_256,
     LARGE_128_128,
