@@ -5,13 +5,16 @@
     tools/get-minilm
     cmake --preset release && cmake --build --preset release --target minilm_shared
     python3 -m venv peers && peers/bin/pip install torch transformers tokenizers onnx onnxscript onnxruntime numpy
-    peers/bin/python bench/minilm_peers.py build/release/examples/minilm/libminilm_shared.so [THREADS]
+    peers/bin/python bench/minilm_peers.py build/release/examples/minilm/libminilm_shared.so [THREADS [bf16]]
 
 All three get the same texts and use the same number of threads; tokenizing, pooling and scaling to length 1 count.
 The peers run the same weights; ONNX Runtime runs PyTorch's export with its own optimiser at the highest level. A pause
 before every call lets spinning threads of the last one sleep. Medians, with the ratio of the peer's to ours in brackets, of
 the time on the clock and of the processor time of all threads, which other work on the machine disturbs less.
+
+With bf16, weights and activations are that on both sides; ONNX Runtime has no kernels for it on the CPU and keeps its f32.
 """
+import copy
 import ctypes
 import os
 import pathlib
@@ -30,7 +33,8 @@ from safetensors.torch import load_file
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
 MODEL = pathlib.Path(os.environ.get("ANYMPS_MINILM", CACHE / "anymps" / "minilm"))
 THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else len(os.sched_getaffinity(0))
-WIDTH, F32, PAUSE_S = 384, 0x10000020, 0.15
+NARROW = len(sys.argv) > 3 and sys.argv[3] == "bf16"
+WIDTH, F32, BF16, PAUSE_S = 384, 0x10000020, 0x90000010, 0.15
 SHORT = "A sentence of sixteen tokens has fourteen words between its two marks ."
 WORDS = ("river stone cloud house night music paper green small water light dark silver window garden winter summer market "
          "bridge candle mountain valley road letter island ocean forest engine mirror clock").split()
@@ -49,7 +53,7 @@ class Ours:
         self.lib = ctypes.CDLL(path)
         self.encoder = ctypes.c_void_p()
         why = ctypes.create_string_buffer(256)
-        desc = Desc(str(MODEL).encode(), b"cpu", THREADS, F32)
+        desc = Desc(str(MODEL).encode(), b"cpu", THREADS, BF16 if NARROW else F32)
         if self.lib.encoder_open(ctypes.byref(desc), ctypes.byref(self.encoder), why) != 0:
             sys.exit(why.value.decode())
 
@@ -78,6 +82,7 @@ class PyTorch:
         left_out = self.model.load_state_dict(load_file(MODEL / "model.safetensors"), strict=False)
         assert not left_out.missing_keys, left_out
         self.tokenizer = make_tokenizer()
+        self.run = copy.deepcopy(self.model).bfloat16() if NARROW else self.model
 
     def inputs(self, texts):
         batch = self.tokenizer.encode_batch(texts)
@@ -86,7 +91,7 @@ class PyTorch:
     def __call__(self, texts):
         ids, mask = self.inputs(texts)
         with torch.inference_mode():
-            states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            states = self.run(input_ids=ids, attention_mask=mask).last_hidden_state.float()
             weights = mask.unsqueeze(-1).float()
             return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=1).numpy()
 
@@ -130,11 +135,12 @@ class OnnxRuntime:
 
 def measure(peers, texts, rounds):
     times = {name: [] for name in peers}
-    wanted = peers["PyTorch"](texts)
+    wanted = peers["ONNX Runtime"](texts)
     for name, peer in peers.items():
         peer(texts)  # warm
-        difference = np.abs(peer(texts) - wanted).max()
-        assert difference < 1e-5, (name, difference)
+        got = peer(texts)
+        good = (got * wanted).sum(1).min() > 0.999 if NARROW else np.abs(got - wanted).max() < 1e-5
+        assert good, name
     for _ in range(rounds):
         for name, peer in peers.items():
             time.sleep(PAUSE_S)
@@ -149,7 +155,7 @@ def main():
     peers = {"anymps": Ours(sys.argv[1]), "PyTorch": torch_peer, "ONNX Runtime": OnnxRuntime(torch_peer)}
     many = [" ".join(WORDS[(i + 7 * k) % len(WORDS)] for k in range(30)) for i in range(100)]
     lengths = {len(e.ids) for e in torch_peer.tokenizer.encode_batch([SHORT])}, {len(e.ids) for e in torch_peer.tokenizer.encode_batch(many)}
-    print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, tokens per sentence {lengths}")
+    print(f"{'bf16' if NARROW else 'f32'}: torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, tokens per sentence {lengths}")
     for what, texts, rounds in [("1 sentence of 16 tokens", [SHORT], 15), ("100 sentences of 32 tokens", many, 5)]:
         times = measure(peers, texts, rounds)
         clock, cpu = times["anymps"]
