@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * batch_gemm.c: a batch of small f32 products beside MKL's call for batches, in one process and in turns, on the same
- * memory. MKL is opened at run time from the folder ANYMPS_PEERS (bench/peers-setup).
+ * operands; results are compared. MKL is opened at run time from the folder ANYMPS_PEERS (bench/peers-setup).
  *
  *     batch_gemm [-t threads] [side batch ...]          without sizes: 64 256
  */
+#include "peers.h"
+#include "stop.h"
+#include "timing.h"
+
 #include <anymps/anymps.h>
 
 #include <dlfcn.h>
-#include <glob.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,44 +23,13 @@ typedef void (*batch_call)(int layout, int ta, int tb, int m, int n, int k, floa
                            int stride_a, const float *b, int ldb, int stride_b, float beta, float *c, int ldc,
                            int stride_c, int count);
 
-static void stop_unless(anymps_status status)
+/* MKL's batches of 32-bit sizes; NULL if there is no MKL. */
+static batch_call open_mkl(void)
 {
-    if (status != ANYMPS_OK) {
-        (void)fprintf(stderr, "%s\n", anymps_last_error()->message);
-        exit(1);
-    }
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
-static int compare(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
-/* MKL's batches of 32-bit sizes, with `threads` threads; NULL if there is no MKL. */
-static batch_call open_mkl(int threads)
-{
-    char text[1024];
-    glob_t found;
+    void *const library = peer_library("lib/libmkl_rt.so.[0-9]");
+    void *const symbol = library == NULL ? NULL : dlsym(library, "cblas_sgemm_batch_strided");
     batch_call call = NULL;
-    (void)snprintf(text, sizeof text, "%d", threads);
-    (void)setenv("MKL_NUM_THREADS", text, 1);
-    (void)setenv("MKL_DYNAMIC", "FALSE", 1);
-    (void)setenv("KMP_BLOCKTIME", "0", 1);
-    (void)snprintf(text, sizeof text, "%s/lib/libmkl_rt.so.[0-9]", getenv("ANYMPS_PEERS"));
-    if (glob(text, 0, NULL, &found) == 0) {
-        void *const library = dlopen(found.gl_pathv[0], RTLD_NOW | RTLD_LOCAL);
-        void *const symbol = library == NULL ? NULL : dlsym(library, "cblas_sgemm_batch_strided");
-        memcpy(&call, &symbol, sizeof call);
-    }
-    globfree(&found);
+    memcpy(&call, &symbol, sizeof call);
     return call;
 }
 
@@ -77,10 +48,24 @@ static anymps_matrix *make(anymps_device *device, size_t side, size_t batch)
     return matrix;
 }
 
+/* Both results are within 2·interior·2^-24 of |left|·|right|, which is at most interior. */
+static void stop_if_apart(const float *ours, const float *theirs, size_t count, size_t interior)
+{
+    const double bound = 4.0 * (double)interior * (double)interior * 0x1p-24;
+    for (size_t i = 0; i < count; i++) {
+        const double apart = (double)ours[i] - (double)theirs[i];
+        if (!(apart <= bound && -apart <= bound)) {
+            (void)fprintf(stderr, "element %zu is %g, MKL's %g\n", i, (double)ours[i], (double)theirs[i]);
+            exit(1);
+        }
+    }
+}
+
 static void measure(anymps_device *device, anymps_queue *queue, batch_call mkl, size_t side, size_t batch)
 {
     static double times[2][TURNS];
-    anymps_matrix *const m[3] = {make(device, side, batch), make(device, side, batch), make(device, side, batch)};
+    anymps_matrix *const m[4] = {make(device, side, batch), make(device, side, batch), make(device, side, batch),
+                                 make(device, side, batch)}; /* two operands, our result, theirs */
     anymps_matmul_desc desc = ANYMPS_MATMUL_DESC_INIT;
     anymps_kernel *kernel = NULL;
     anymps_command_buffer *commands = NULL;
@@ -97,12 +82,15 @@ static void measure(anymps_device *device, anymps_queue *queue, batch_call mkl, 
             stop_unless(anymps_command_buffer_wait(commands));
         } else if (mkl != NULL) {
             mkl(ROW_MAJOR, NOT_TRANSPOSED, NOT_TRANSPOSED, n, n, n, 1.0f, anymps_matrix_contents(m[0]), n, stride,
-                anymps_matrix_contents(m[1]), n, stride, 0.0f, anymps_matrix_contents(m[2]), n, stride, (int)batch);
+                anymps_matrix_contents(m[1]), n, stride, 0.0f, anymps_matrix_contents(m[3]), n, stride, (int)batch);
         }
         times[turn % 2][turn / 2] = now_us() - begin;
     }
+    if (mkl != NULL) {
+        stop_if_apart(anymps_matrix_contents(m[2]), anymps_matrix_contents(m[3]), side * side * batch, side);
+    }
     for (size_t i = 0; i < 2; i++) {
-        qsort(times[i], TURNS, sizeof times[i][0], compare);
+        qsort(times[i], TURNS, sizeof times[i][0], compare_doubles);
     }
     const double ours = times[0][TURNS / 2], theirs = times[1][TURNS / 2];
     const double flops = 2.0 * (double)side * (double)side * (double)side * (double)batch;
@@ -110,7 +98,7 @@ static void measure(anymps_device *device, anymps_queue *queue, batch_call mkl, 
                  flops / ours * 1e-3, mkl != NULL ? theirs : 0.0, mkl != NULL ? theirs / ours : 0.0);
     anymps_command_buffer_release(commands);
     anymps_kernel_release(kernel);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         anymps_matrix_release(m[i]);
     }
 }
@@ -123,13 +111,8 @@ int main(int argc, char **argv)
         threads = atoi(argv[2]);
         first = 3;
     }
-    if (threads == 1) { /* both on one CPU */
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(1, &one);
-        (void)sched_setaffinity(0, sizeof one, &one);
-    }
-    const batch_call mkl = open_mkl(threads);
+    peers_set_threads(threads);
+    const batch_call mkl = open_mkl();
     anymps_device *device = NULL;
     anymps_queue *queue = NULL;
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;

@@ -9,6 +9,8 @@
  * one recorded operation; `each` is the GPU's time of a re-committed command buffer of N operations, per
  * operation. Medians; p10 and p90 of `each` behind it. Operands are random.
  */
+#include "timing.h"
+
 #include <anymps/anymps.h>
 
 #include <math.h>
@@ -30,19 +32,6 @@ static void must(anymps_status status)
         (void)fprintf(stderr, "bench_cuda: %s\n", anymps_last_error()->message);
         exit(1);
     }
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* ---- One case --------------------------------------------------------------------------------- */
@@ -126,7 +115,7 @@ static void drop(bench_case *each)
 
 static double median_of(double *values, int count)
 {
-    qsort(values, (size_t)count, sizeof *values, by_value);
+    qsort(values, (size_t)count, sizeof *values, compare_doubles);
     return values[count / 2];
 }
 

@@ -9,11 +9,12 @@
  * twice as many operations in the same time on the same bytes). Then loads alone from the first cache, in GB/s, as tiles
  * and as vectors. Exit 77: no AMX here.
  */
+#include "timing.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <immintrin.h>
@@ -144,18 +145,11 @@ static TILES void block(const rung *r, const unsigned char *a, const unsigned ch
     memory_barrier();
 }
 
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* GFLOP/s of `rounds` passes over all strips. */
 static TILES double rate(const rung *r, const unsigned char *a, const unsigned char *b, unsigned char *c, size_t rounds)
 {
     const size_t bytes = r->steps * STEP_BYTES, c_row = r->strips * SIDE * sizeof(float);
-    const double begin = now();
+    const double begin = now_us();
     configure();
     for (size_t n = 0; n < rounds; n++) {
         for (size_t j = 0; j < r->strips; j++) {
@@ -167,7 +161,7 @@ static TILES double rate(const rung *r, const unsigned char *a, const unsigned c
         }
     }
     _tile_release();
-    return (double)(rounds * r->strips * r->panels * r->steps) * (2.0 * 32 * 32 * 32) / (now() - begin) * 1e-9;
+    return (double)(rounds * r->strips * r->panels * r->steps) * (2.0 * 32 * 32 * 32) / (now_us() - begin) * 1e-3;
 }
 
 /* GB/s of loads alone, PASSES times 16 KiB. */
@@ -175,7 +169,7 @@ enum { PASSES = 2000, LOADED = 16384 };
 
 static TILES double tile_loads(const unsigned char *a)
 {
-    const double begin = now();
+    const double begin = now_us();
     configure();
     for (size_t i = 0; i < PASSES; i++) {
         for (size_t at = 0; at < LOADED; at += 4 * TILE_BYTES) {
@@ -187,25 +181,19 @@ static TILES double tile_loads(const unsigned char *a)
         memory_barrier();
     }
     _tile_release();
-    return (double)PASSES * (double)LOADED / (now() - begin) * 1e-9;
+    return (double)PASSES * (double)LOADED / (now_us() - begin) * 1e-3;
 }
 
 static VECTORS double vector_loads(const unsigned char *a)
 {
-    const double begin = now();
+    const double begin = now_us();
     for (size_t i = 0; i < PASSES; i++) {
         for (size_t at = 0; at < LOADED; at += LINE) {
             __m512i x = _mm512_load_si512(a + at);
             __asm__ volatile("" ::"v"(x));
         }
     }
-    return (double)PASSES * (double)LOADED / (now() - begin) * 1e-9;
-}
-
-static int compare(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
+    return (double)PASSES * (double)LOADED / (now_us() - begin) * 1e-3;
 }
 
 static void measure(double milliseconds)
@@ -230,16 +218,16 @@ static void measure(double milliseconds)
             loads[1][n / COUNT] = vector_loads(a);
         }
     }
-    qsort(rates[0], RUNS, sizeof rates[0][0], compare);
+    qsort(rates[0], RUNS, sizeof rates[0][0], compare_doubles);
     const double peak = rates[0][RUNS - 1];
     for (size_t i = 0; i < COUNT; i++) {
-        qsort(rates[i], RUNS, sizeof rates[i][0], compare);
+        qsort(rates[i], RUNS, sizeof rates[i][0], compare_doubles);
         const double median = rates[i][RUNS / 2], best = rates[i][RUNS - 1];
         (void)printf("%-52s median %6.0f (%3.0f %%), best %6.0f (%3.0f %%)\n", rungs[i].name, median,
                      median / peak * 100.0, best, best / peak * 100.0);
     }
     for (size_t i = 0; i < 2; i++) {
-        qsort(loads[i], RUNS, sizeof loads[i][0], compare);
+        qsort(loads[i], RUNS, sizeof loads[i][0], compare_doubles);
         (void)printf("%-52s median %6.0f GB/s, best %6.0f, least %6.0f\n",
                      i == 0 ? "tile loads alone" : "vector loads alone", loads[i][RUNS / 2], loads[i][RUNS - 1],
                      loads[i][0]);

@@ -5,6 +5,9 @@
  *
  *     latency [-t threads]
  */
+#include "stop.h"
+#include "timing.h"
+
 #include <anymps/anymps.h>
 
 #include <stdatomic.h>
@@ -22,21 +25,6 @@ typedef struct bench {
     anymps_matrix *source, *result;
     anymps_command_buffer *commands[FLIGHTS];
 } bench;
-
-static void stop_unless(anymps_status status)
-{
-    if (status != ANYMPS_OK) {
-        (void)fprintf(stderr, "%s\n", anymps_last_error()->message);
-        exit(1);
-    }
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
 
 static void encode(const bench *self, size_t which)
 {
@@ -64,15 +52,9 @@ static bench make(size_t threads)
     return self;
 }
 
-static int compare(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static void report(const char *what, double *times, size_t count)
 {
-    qsort(times, count, sizeof *times, compare);
+    qsort(times, count, sizeof *times, compare_doubles);
     (void)printf("%-58s %9.3f %9.3f %9.3f\n", what, times[count / 10], times[count / 2], times[count - 1 - count / 10]);
 }
 

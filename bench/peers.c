@@ -13,8 +13,7 @@
 
 enum { ROW_MAJOR = 101, NOT_TRANSPOSED = 111, PATH_SIZE = 1024 };
 
-/* `path`: a pattern below the peers' folder if it does not begin with '/' and holds one, else what dlopen takes.
-   BLIS comes before MKL, whose parts are loaded globally and would answer BLIS's calls to itself. */
+/* `path` as peer_library takes it. BLIS comes before MKL, whose parts are loaded globally and would answer BLIS's calls to itself. */
 static const struct {
     const char *name, *path, *symbol, *set_threads;
 } known[] = {
@@ -27,7 +26,7 @@ static const struct {
     {"onednn", "lib/libdnnl.so.[0-9]", "dnnl_sgemm", NULL},
 };
 
-static void *open_one(const char *path)
+void *peer_library(const char *path)
 {
     char pattern[PATH_SIZE];
     const char *folder = getenv("ANYMPS_PEERS");
@@ -60,7 +59,7 @@ static int is_wanted(const char *wanted, const char *name)
     return wanted == NULL;
 }
 
-static void set_environment(int threads)
+void peers_set_threads(int threads)
 {
     char text[16];
     (void)snprintf(text, sizeof text, "%d", threads);
@@ -72,8 +71,13 @@ static void set_environment(int threads)
 #if defined(__linux__)
     if (threads == 1) { /* oneDNN's threads heed only this */
         cpu_set_t one;
+        size_t first = 0;
+        (void)sched_getaffinity(0, sizeof one, &one);
+        while (first + 1 < CPU_SETSIZE && !CPU_ISSET(first, &one)) {
+            first++;
+        }
         CPU_ZERO(&one);
-        CPU_SET(0, &one);
+        CPU_SET(first, &one);
         (void)sched_setaffinity(0, sizeof one, &one);
     }
 #endif
@@ -86,9 +90,9 @@ static void set_environment(int threads)
 size_t peers_open(const char *wanted, int threads, peer *peers)
 {
     size_t count = 0;
-    set_environment(threads);
+    peers_set_threads(threads);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        void *library = is_wanted(wanted, known[i].name) ? open_one(known[i].path) : NULL;
+        void *library = is_wanted(wanted, known[i].name) ? peer_library(known[i].path) : NULL;
         void *symbol = library == NULL ? NULL : dlsym(library, known[i].symbol);
         if (symbol == NULL) {
             continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * peers.h: other libraries' f32 matmul behind one function type, opened at run time, for bench/sweep_gemm.c.
- * Looks into the folder ANYMPS_PEERS (bench/peers-setup) and at what the system has installed.
+ * peers.h: other libraries, opened at run time from the folder ANYMPS_PEERS (bench/peers-setup) and from what the system has
+ * installed, for the programs of this folder; and their f32 matmul behind one function type, for sweep_gemm.c.
  */
 #ifndef ANYMPS_BENCH_PEERS_H
 #define ANYMPS_BENCH_PEERS_H
@@ -24,8 +24,16 @@ typedef struct peer {
     peer_dnnl dnnl;
 } peer;
 
+/* `path`: a pattern below the peers' folder if it does not begin with '/' and holds one, else what dlopen takes. NULL: it is
+   not there. */
+void *peer_library(const char *path);
+
+/* Before any is opened: each has so many threads, which sleep between calls, so that peers do not slow one another down; with
+   one the whole program stays on the first CPU that it may use. */
+void peers_set_threads(int threads);
+
 /* Opens those of `wanted` (comma-separated names, NULL: all) that this machine has, each with `threads` threads;
-   returns how many. Threads sleep between calls, so that peers do not slow one another down. */
+   returns how many. */
 size_t peers_open(const char *wanted, int threads, peer *peers);
 
 /* C = A * B, all row-major and tight. */

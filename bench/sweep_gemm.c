@@ -13,6 +13,8 @@
  * for a random v.
  */
 #include "peers.h"
+#include "stop.h"
+#include "timing.h"
 
 #include <anymps/anymps.h>
 
@@ -49,21 +51,6 @@ typedef struct operands {
     anymps_kernel *kernel;
     size_t inner;
 } operands;
-
-static void stop_unless(anymps_status status)
-{
-    if (status != ANYMPS_OK) {
-        (void)fprintf(stderr, "%s\n", anymps_last_error()->message);
-        exit(1);
-    }
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
 
 /* Uniform in [0, 1); the generator of Knuth's MMIX. */
 static double uniform(uint64_t *seed)
@@ -231,12 +218,6 @@ static double turn(const bench *self, const shape *s, const operands *o, size_t 
     return (now_us() - begin) / (double)o->inner;
 }
 
-static int compare(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static void report(bench *self, const shape *s, const double *medians)
 {
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
@@ -278,7 +259,7 @@ static void measure(bench *self, const shape *s)
         }
     }
     for (size_t l = 0; l <= self->peer_count; l++) {
-        qsort(times[l], turns, sizeof times[l][0], compare);
+        qsort(times[l], turns, sizeof times[l][0], compare_doubles);
         medians[l] = times[l][turns / 2];
     }
     report(self, s, medians);

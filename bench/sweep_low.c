@@ -10,12 +10,14 @@
  * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -p: no peers, more turns. oneDNN's C
  * interface is declared here as far as it is used: its handles are pointers.
  */
+#include "peers.h"
+#include "stop.h"
+#include "timing.h"
+
 #include <anymps/anymps.h>
 
 #include <dlfcn.h>
-#include <glob.h>
 #include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,36 +93,7 @@ typedef struct bench {
     void *results[2]; /* of the peers: f32 or i32 */
 } bench;
 
-static void stop_unless(anymps_status status)
-{
-    if (status != ANYMPS_OK) {
-        (void)fprintf(stderr, "%s\n", anymps_last_error()->message);
-        exit(1);
-    }
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
 /* ---- peers ------------------------------------------------------------------------------------- */
-
-static void *open_library(const char *pattern)
-{
-    char path[1024];
-    glob_t found;
-    void *library = NULL;
-    const char *folder = getenv("ANYMPS_PEERS");
-    (void)snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : ".", pattern);
-    if (glob(path, 0, NULL, &found) == 0) {
-        library = dlopen(found.gl_pathv[0], RTLD_NOW | RTLD_LOCAL);
-    }
-    globfree(&found);
-    return library;
-}
 
 static bool take(void *library, const char *name, void *to)
 {
@@ -131,7 +104,7 @@ static bool take(void *library, const char *name, void *to)
 
 static void open_peers(libraries *p)
 {
-    void *const dnnl = open_library("gomp/lib/libdnnl.so.3"), *const mkl = open_library("lib/libmkl_rt.so.[0-9]");
+    void *const dnnl = peer_library("gomp/lib/libdnnl.so.3"), *const mkl = peer_library("lib/libmkl_rt.so.[0-9]");
     const bool whole =
         take(dnnl, "dnnl_engine_create", &p->engine_create) && take(dnnl, "dnnl_stream_create", &p->stream_create) &&
         take(dnnl, "dnnl_stream_wait", &p->stream_wait) &&
@@ -270,12 +243,6 @@ static double turn(bench *self, const shape *s, size_t which)
     return here ? (now_us() - begin) / (double)self->inner : 0.0;
 }
 
-static int compare(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static void measure(bench *self, const shape *s)
 {
     static const anymps_dtype dtypes[OURS][2] = {{ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},
@@ -306,7 +273,7 @@ static void measure(bench *self, const shape *s)
     }
     (void)printf("%5zu x %4zu x %4zu", s->m, s->n, s->k);
     for (size_t i = 0; i < contestants; i++) {
-        qsort(times[i], turns, sizeof times[i][0], compare);
+        qsort(times[i], turns, sizeof times[i][0], compare_doubles);
         (void)printf(" %11.2f", times[i][turns / 2]);
     }
     (void)printf("\n");
@@ -319,28 +286,6 @@ static void measure(bench *self, const shape *s)
 }
 
 /* Before any peer is opened. */
-static void set_threads(int threads)
-{
-    char text[16];
-    (void)snprintf(text, sizeof text, "%d", threads);
-    (void)setenv("MKL_NUM_THREADS", text, 1);
-    (void)setenv("OMP_NUM_THREADS", text, 1);
-    (void)setenv("MKL_DYNAMIC", "FALSE", 1);
-    (void)setenv("KMP_BLOCKTIME", "0", 1);
-    (void)setenv("OMP_WAIT_POLICY", "passive", 1);
-    if (threads == 1) { /* oneDNN's threads heed only this */
-        cpu_set_t one;
-        size_t first = 0;
-        (void)sched_getaffinity(0, sizeof one, &one);
-        while (first + 1 < CPU_SETSIZE && !CPU_ISSET(first, &one)) {
-            first++;
-        }
-        CPU_ZERO(&one);
-        CPU_SET(first, &one);
-        (void)sched_setaffinity(0, sizeof one, &one);
-    }
-}
-
 int main(int argc, char **argv)
 {
     static shape shapes[SHAPES_MAX] = {{64, 64, 64},     {256, 256, 256}, {1024, 1024, 1024},
@@ -376,7 +321,7 @@ int main(int argc, char **argv)
     anymps_device_desc desc = ANYMPS_DEVICE_DESC_INIT;
     desc.id = "cpu";
     desc.threads = (size_t)threads;
-    set_threads(threads);
+    peers_set_threads(threads);
     if (!self.alone) {
         open_peers(&self.peers);
     }
