@@ -33,6 +33,44 @@ static uint16_t value(int exponent)
     return bits() % 17 == 0 ? 0 : amps_bf16_of_f32((float)(bits() % 2 == 0 ? size : -size));
 }
 
+typedef struct product {
+    anymps_dtype dtype;
+    size_t m, n, k;
+    bool a_turned, b_turned; /* stored by columns */
+} product;
+
+/* c = a * b, i8 in i32, others in f32. */
+static void multiply(const amps_cpu_device *device, const product *p, const void *a, const void *b, void *c)
+{
+    const size_t size = anymps_dtype_bytes(p->dtype);
+    const amps_gemm_args args = {
+        .device = device,
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .batch = 1,
+        .a_dtype = p->dtype,
+        .b_dtype = p->dtype,
+        .c_dtype = p->dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
+        .a = a,
+        .a_row_bytes = p->a_turned ? size : p->k * size,
+        .a_column_bytes = p->a_turned ? p->m * size : size,
+        .b = b,
+        .b_row_bytes = p->b_turned ? size : p->n * size,
+        .b_column_bytes = p->b_turned ? p->k * size : size,
+        .c = c,
+        .c_row_bytes = p->n * 4,
+        .c_column_bytes = 4,
+        .alpha = 1.0,
+    };
+    size_t bytes;
+    assert_true(amps_gemm_scratch(&args, &bytes));
+    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
+    assert_non_null(scratch);
+    amps_gemm(&args, scratch);
+    free(scratch);
+}
+
 static void check(const amps_cpu_device *device, int a_exponent, int b_exponent)
 {
     static uint16_t a[M * K], b[K * N];
@@ -43,30 +81,7 @@ static void check(const amps_cpu_device *device, int a_exponent, int b_exponent)
     for (size_t i = 0; i < K * N; i++) {
         b[i] = value(b_exponent + (int)(bits() % 3));
     }
-    const amps_gemm_args args = {.device = device,
-                                 .m = M,
-                                 .n = N,
-                                 .k = K,
-                                 .batch = 1,
-                                 .a_dtype = ANYMPS_DTYPE_BF16,
-                                 .b_dtype = ANYMPS_DTYPE_BF16,
-                                 .c_dtype = ANYMPS_DTYPE_F32,
-                                 .a = (const unsigned char *)a,
-                                 .a_row_bytes = K * 2,
-                                 .a_column_bytes = 2,
-                                 .b = (const unsigned char *)b,
-                                 .b_row_bytes = N * 2,
-                                 .b_column_bytes = 2,
-                                 .c = (unsigned char *)c,
-                                 .c_row_bytes = N * 4,
-                                 .c_column_bytes = 4,
-                                 .alpha = 1.0};
-    size_t bytes;
-    assert_true(amps_gemm_scratch(&args, &bytes));
-    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
-    assert_non_null(scratch);
-    amps_gemm(&args, scratch);
-    free(scratch);
+    multiply(device, &(product){ANYMPS_DTYPE_BF16, M, N, K, false, false}, a, b, c);
     for (size_t i = 0; i < M; i++) {
         for (size_t j = 0; j < N; j++) {
             double sum = 0.0, size = 0.0;
@@ -89,12 +104,6 @@ static void check(const amps_cpu_device *device, int a_exponent, int b_exponent)
 /* ---- tiles ---------------------------------------------------------------------------------------- */
 
 enum { MOST = 64 * 6200, MOST_C = 64 * 64 };
-
-typedef struct product {
-    anymps_dtype dtype;
-    size_t m, n, k;
-    bool a_turned, b_turned; /* stored by columns */
-} product;
 
 static uint16_t element_of(anymps_dtype dtype)
 {
@@ -156,35 +165,9 @@ static void check_product(const amps_cpu_device *device, const product *p)
     static unsigned char a[MOST * 2], b[MOST * 2];
     static double a_values[MOST], b_values[MOST];
     static uint32_t c[MOST_C];
-    const size_t size = anymps_dtype_bytes(p->dtype);
     fill(p->dtype, a, a_values, p->m * p->k);
     fill(p->dtype, b, b_values, p->k * p->n);
-    const amps_gemm_args args = {
-        .device = device,
-        .m = p->m,
-        .n = p->n,
-        .k = p->k,
-        .batch = 1,
-        .a_dtype = p->dtype,
-        .b_dtype = p->dtype,
-        .c_dtype = p->dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
-        .a = a,
-        .a_row_bytes = p->a_turned ? size : p->k * size,
-        .a_column_bytes = p->a_turned ? p->m * size : size,
-        .b = b,
-        .b_row_bytes = p->b_turned ? size : p->n * size,
-        .b_column_bytes = p->b_turned ? p->k * size : size,
-        .c = (unsigned char *)c,
-        .c_row_bytes = p->n * 4,
-        .c_column_bytes = 4,
-        .alpha = 1.0,
-    };
-    size_t bytes;
-    assert_true(amps_gemm_scratch(&args, &bytes));
-    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
-    assert_non_null(scratch);
-    amps_gemm(&args, scratch);
-    free(scratch);
+    multiply(device, p, a, b, c);
     compare(device, p, a_values, b_values, c);
 }
 
@@ -252,7 +235,6 @@ static void multiply_on(size_t threads, anymps_dtype dtype, float *c)
 {
     enum { ROWS = 200, COLUMNS = 300, INTERIOR = 4230 };
     static unsigned char a[ROWS * INTERIOR * 2], b[INTERIOR * COLUMNS * 2];
-    const size_t size = dtype == ANYMPS_DTYPE_I8 ? 1 : 2;
     amps_cpu_device device = device_of(amps_cpu_isa_best());
     amps_pool_close(device.pool);
     assert_int_equal(amps_pool_open(threads, &device.pool), ANYMPS_OK);
@@ -262,30 +244,7 @@ static void multiply_on(size_t threads, anymps_dtype dtype, float *c)
     for (size_t i = 0; i < sizeof b; i++) {
         b[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 17 : 0xbf);
     }
-    const amps_gemm_args args = {.device = &device,
-                                 .m = ROWS,
-                                 .n = COLUMNS,
-                                 .k = INTERIOR,
-                                 .batch = 1,
-                                 .a_dtype = dtype,
-                                 .b_dtype = dtype,
-                                 .c_dtype = dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
-                                 .a = a,
-                                 .a_row_bytes = INTERIOR * size,
-                                 .a_column_bytes = size,
-                                 .b = b,
-                                 .b_row_bytes = COLUMNS * size,
-                                 .b_column_bytes = size,
-                                 .c = (unsigned char *)c,
-                                 .c_row_bytes = COLUMNS * 4,
-                                 .c_column_bytes = 4,
-                                 .alpha = 1.0};
-    size_t bytes;
-    assert_true(amps_gemm_scratch(&args, &bytes));
-    void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
-    assert_non_null(scratch);
-    amps_gemm(&args, scratch);
-    free(scratch);
+    multiply(&device, &(product){dtype, ROWS, COLUMNS, INTERIOR, false, false}, a, b, c);
     amps_pool_close(device.pool);
 }
 
