@@ -146,6 +146,14 @@ template <typename OP> __device__ inline float reduce_warp(float x)
     return x;
 }
 
+/* A load that stands where it is written: the compiler moves no ordinary one across the wait. */
+__device__ inline uint4 load_now(const void *at)
+{
+    uint4 x;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(at) : "memory");
+    return x;
+}
+
 /*
  * Adds V values over the lanes of a warp. In each step a lane hands half of its values to its partner and keeps the
  * other half; in the end v[0] is the sum of value lane / (32/V).

@@ -114,7 +114,7 @@ struct few_block {
     {
         const int lane = threadIdx.x % 32, own = MMA_ROWS / blocks;
         if (blocks > 1 && threadIdx.x == 0) {
-            expect_bytes(&memory.met, MMA_ROWS * WIDE * 4);
+            barrier_expect(shared_address(&memory.met), MMA_ROWS * WIDE * 4);
         }
 #pragma unroll
         for (int half = 0; half < 2; half++) {
@@ -122,13 +122,13 @@ struct few_block {
             float *const at = memory.received + (block * own + r % own) * WIDE + threadIdx.x / 32 * 8 + lane % 4 * 2;
             const float2 pair = make_float2(sum[half * 2], sum[half * 2 + 1]);
             if (blocks > 1) {
-                send_pair(at, pair, r / own, &memory.met);
+                send_pair(at, pair, r / own, shared_address(&memory.met));
             } else {
                 *(float2 *)at = pair;
             }
         }
         if (blocks > 1) {
-            wait_bytes(&memory.met);
+            barrier_wait_once(shared_address(&memory.met));
         } else {
             __syncthreads();
         }

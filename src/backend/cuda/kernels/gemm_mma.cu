@@ -11,6 +11,7 @@
  *     dense along the rows        [64][rows]     chunk c of row r at c ^ (r % 8), or c ^ (r/2 % 4) in rows of 4 chunks
  */
 #include "gemm_end.cuh"
+#include "mma.cuh"
 
 using namespace amps;
 
@@ -50,19 +51,6 @@ template <typename T, int OUTER, int INNER, int THREADS> struct tile_copy {
         }
     }
 };
-
-template <bool TRANSPOSE> __device__ inline void load_matrices(unsigned (&r)[4], unsigned at)
-{
-    if constexpr (TRANSPOSE) {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                     : "r"(at));
-    } else {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                     : "r"(at));
-    }
-}
 
 /* Only alpha to apply, an even number of columns, pairs aligned. */
 template <typename R, int WM, int WN>

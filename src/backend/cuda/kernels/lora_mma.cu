@@ -9,6 +9,7 @@
  *
  * f16 and bf16: the first product's terms are exact in f32. f32, and the second product always: TF32 parts (mma_parts.cuh).
  */
+#include "mma.cuh"
 #include "mma_parts.cuh"
 
 using namespace amps;
@@ -16,19 +17,6 @@ using namespace amps;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 
 enum { ROWS = MMA_ROWS, THREADS = MMA_THREADS, WARPS = THREADS / 32, MOST_TILES = 4 /* of 8 ranks or outputs, of a warp */ };
-
-__device__ inline void mma_half(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], f16)
-{
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-__device__ inline void mma_half(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], bf16)
-{
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
 
 template <typename T> struct lora_block {
     static constexpr bool NARROW = sizeof(T) == 2;
@@ -144,7 +132,7 @@ template <typename T> struct lora_block {
                                  : "r"(shared_address(down + (q + lane % 8) * down_pitch + k + lane / 8 % 2 * 8)));
                 }
                 if constexpr (NARROW) {
-                    mma_half(sum[i], left, right, T());
+                    mma_16x8x16(sum[i], left, right[0], right[1], T());
                 }
             }
         }
@@ -187,7 +175,7 @@ template <typename T> struct lora_block {
         if (blocks == 1) {
             *(float2 *)at = value;
         } else {
-            send_pair(at, value, to, &met[which]);
+            send_pair(at, value, to, shared_address(&met[which]));
         }
     }
     __device__ void wait_met(int which) const
@@ -195,7 +183,7 @@ template <typename T> struct lora_block {
         if (blocks == 1) {
             __syncthreads();
         } else {
-            wait_bytes(&met[which]);
+            barrier_wait_once(shared_address(&met[which]));
         }
     }
 
@@ -204,8 +192,8 @@ template <typename T> struct lora_block {
     {
         const int lane = threadIdx.x % 32, own = ROWS / blocks;
         if (blocks > 1 && threadIdx.x == 0) {
-            expect_bytes(&met[0], shares * ROWS * rank * 4);
-            expect_bytes(&met[1], ROWS * rank * 4);
+            barrier_expect(shared_address(&met[0]), shares * ROWS * rank * 4);
+            barrier_expect(shared_address(&met[1]), ROWS * rank * 4);
         }
 #pragma unroll
         for (int n = 0; n < MOST_TILES; n++) {

@@ -8,6 +8,7 @@
  * to where the instruction wants them, while tiles of `up` pass through three buffers. Sums change lanes in fours, so
  * that 16 bytes are stored at a time.
  */
+#include "mma.cuh"
 #include "mma_parts.cuh"
 
 using namespace amps;
@@ -15,26 +16,6 @@ using namespace amps;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 
 enum { DEPTH = 64 /* of the rank at a time */, STEPS = DEPTH / 16, BUFFERS = 3 };
-
-__device__ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
-{
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-/* Four 8 × 8 tiles, each lane's row from its own address. */
-template <bool TURNED> __device__ inline void load_tiles(unsigned (&b)[4], const bf16 *at)
-{
-    if constexpr (TURNED) {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                     : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3])
-                     : "r"(shared_address(at)));
-    } else {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                     : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3])
-                     : "r"(shared_address(at)));
-    }
-}
 
 /* The four lanes of a group turn their 4 × 4 words: word i of lane k becomes word k of lane i. */
 __device__ inline void turn(unsigned (&w)[4])
@@ -153,11 +134,12 @@ template <int ROWS, int COLUMNS, bool ALONG> struct up_block {
 #pragma unroll
             for (int t = 0; t < TILES; t += 2) {
                 unsigned b[4];
-                load_tiles<ALONG>(b, ALONG ? at + s * 16 * PITCH + t * 8 : at + t * 8 * PITCH + s * 16);
-                mma_bf16(sum[t], high[s], b[0], b[1]);
-                mma_bf16(sum[t + 1], high[s], b[2], b[3]);
-                mma_bf16(sum[t], low[s], b[0], b[1]);
-                mma_bf16(sum[t + 1], low[s], b[2], b[3]);
+                const bf16 *const tiles = ALONG ? at + s * 16 * PITCH + t * 8 : at + t * 8 * PITCH + s * 16;
+                load_matrices<ALONG>(b, shared_address(tiles));
+                mma_16x8x16(sum[t], high[s], b[0], b[1], bf16());
+                mma_16x8x16(sum[t + 1], high[s], b[2], b[3], bf16());
+                mma_16x8x16(sum[t], low[s], b[0], b[1], bf16());
+                mma_16x8x16(sum[t + 1], low[s], b[2], b[3], bf16());
             }
         }
     }

@@ -8,7 +8,7 @@
  * four products of the parts stay inside the bound (docs/numerics.md).
  */
 #pragma once
-#include "common.cuh"
+#include "barriers.cuh"
 
 namespace amps {
 
@@ -107,32 +107,13 @@ __device__ inline void multiply_cut(float (&d)[4], float (&small)[4], const unsi
 }
 
 /* Two floats to the same place in block `to` of the cluster, counted by the barrier there. */
-__device__ inline void send_pair(float *at, float2 value, int to, uint64_t *barrier)
+__device__ inline void send_pair(const void *at, float2 value, int to, unsigned barrier)
 {
     unsigned address, counted;
     asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(at)), "r"(to));
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(counted) : "r"(shared_address(barrier)), "r"(to));
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(counted) : "r"(barrier), "r"(to));
     asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(address),
                  "f"(value.x), "f"(value.y), "r"(counted)
-                 : "memory");
-}
-
-/* One thread: this block will receive so many bytes. */
-__device__ inline void expect_bytes(uint64_t *barrier, int bytes)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
-                 : "memory");
-}
-
-/* Until all of them have come, the first time that the barrier is used. */
-__device__ inline void wait_bytes(uint64_t *barrier)
-{
-    asm volatile("{\n"
-                 ".reg .pred done;\n"
-                 "again:\n"
-                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], 0;\n"
-                 "@!done bra again;\n"
-                 "}\n" ::"r"(shared_address(barrier))
                  : "memory");
 }
 
@@ -141,7 +122,7 @@ __device__ inline void ready_barriers(uint64_t *barriers, int count)
 {
     if (threadIdx.x == 0) {
         for (int i = 0; i < count; i++) {
-            asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(&barriers[i])) : "memory");
+            barrier_init(shared_address(&barriers[i]), 1);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }

@@ -8,6 +8,7 @@
  * first done gets the next row. Blocks that stay and take every n-th row were slower, since some multiprocessors have
  * less of the memory's bandwidth than others and end last.
  */
+#include "barriers.cuh"
 #include "rows.cuh"
 
 using namespace amps;
@@ -18,26 +19,6 @@ using namespace amps;
 enum { CHUNK_BYTES = 16 << 10, MOST_CHUNKS = 16, MOST_BLOCKS = 16, THREADS = 256, WARPS = THREADS / 32 };
 enum { MEETINGS = 3, CHUNK_PACKS = CHUNK_BYTES / 16, WARP_PACKS = CHUNK_PACKS / WARPS };
 
-__device__ inline void barrier_init(uint64_t *barrier, unsigned count)
-{
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");
-}
-__device__ inline void barrier_expect(uint64_t *barrier, unsigned bytes)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
-                 : "memory");
-}
-/* Each barrier is used once. */
-__device__ inline void barrier_wait(uint64_t *barrier)
-{
-    asm volatile("{\n"
-                 ".reg .pred done;\n"
-                 "again:\n"
-                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], 0;\n"
-                 "@!done bra again;\n"
-                 "}\n" ::"r"(shared_address(barrier))
-                 : "memory");
-}
 __device__ inline void copy_in(void *to, const void *from, unsigned bytes, uint64_t *barrier)
 {
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
@@ -93,10 +74,10 @@ template <typename T> struct row_slice {
     {
         if (threadIdx.x == 0) {
             for (int i = 0; i < chunks; i++) {
-                barrier_init(&own->full[i], 1);
+                barrier_init(shared_address(&own->full[i]), 1);
             }
             for (int i = 0; i < MEETINGS; i++) {
-                barrier_init(&own->met[i], 1);
+                barrier_init(shared_address(&own->met[i]), 1);
             }
             asm volatile("fence.mbarrier_init.release.cluster;\n"
                          "fence.proxy.async.shared::cta;" ::
@@ -111,7 +92,7 @@ template <typename T> struct row_slice {
     {
         if (threadIdx.x == 0) {
             for (int chunk = 0; chunk < chunks; chunk++) {
-                barrier_expect(&own->full[chunk], chunk_packs(chunk) * 16);
+                barrier_expect(shared_address(&own->full[chunk]), chunk_packs(chunk) * 16);
                 copy_in(data + chunk * CHUNK_BYTES, (const unsigned char *)from + chunk * CHUNK_BYTES,
                         chunk_packs(chunk) * 16, &own->full[chunk]);
             }
@@ -125,7 +106,7 @@ template <typename T> struct row_slice {
         for (int chunk = 0; chunk < chunks; chunk++) {
             const T *const from = (const T *)(data + chunk * CHUNK_BYTES);
             const int count = chunk_packs(chunk);
-            barrier_wait(&own->full[chunk]);
+            barrier_wait_once(shared_address(&own->full[chunk]));
 #pragma unroll 4
             for (int n = threadIdx.x; n < count; n += THREADS) {
                 float x[V];
@@ -190,9 +171,9 @@ template <typename T> struct row_slice {
                          : "memory");
         }
         if (threadIdx.x == 0) {
-            barrier_expect(&own->met[which], blocks * sizeof(float2));
+            barrier_expect(shared_address(&own->met[which]), blocks * sizeof(float2));
         }
-        barrier_wait(&own->met[which]);
+        barrier_wait_once(shared_address(&own->met[which]));
         return combine(lane < blocks ? own->ranks[which][lane] : make_float2(-FLT_MAX, 0.0f));
     }
 };

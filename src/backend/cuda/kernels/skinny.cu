@@ -8,6 +8,7 @@
  *     skinny_n    each row of the matrix is dense; one lane makes some columns, warps and cluster split the interior
  */
 #include "gemm_end.cuh"
+#include "mma.cuh"
 
 using namespace amps;
 
@@ -128,14 +129,6 @@ template <typename T, int NT> __device__ __forceinline__ void skinny_k(const amp
             store_one<T>(p, matrix, m, n0 + n, all);
         }
     }
-}
-
-/* A load that stands where it is written: the compiler moves no ordinary one across the wait. */
-__device__ inline uint4 load_now(const void *at)
-{
-    uint4 x;
-    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(at) : "memory");
-    return x;
 }
 
 /* ---- FMA units, dense interior ---------------------------------------------------------------- */

@@ -13,13 +13,7 @@ using namespace amps;
 
 enum { WARPS = 8, WARPS_N = 16, COLUMNS_N = 32 * 8, AHEAD_K = 8, AHEAD_N = 16 };
 
-/* Loads that stand where they are written: the compiler moves no ordinary one across the wait. */
-__device__ inline uint4 load_sixteen(const int8_t *at)
-{
-    uint4 x;
-    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(at) : "memory");
-    return x;
-}
+/* As load_now, of eight bytes. */
 __device__ inline uint2 load_eight(const int8_t *at)
 {
     uint2 x;
@@ -51,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) skinny_k_i8(const __gri
 #pragma unroll
     for (int u = 0; u < AHEAD_K; u++) {
         const int64_t k = (u * 32 + lane) * 16; /* the interior is a multiple of 16 here */
-        first[u] = k < p.interior ? load_sixteen(column + k) : make_uint4(0, 0, 0, 0);
+        first[u] = k < p.interior ? load_now(column + k) : make_uint4(0, 0, 0, 0);
     }
     if (!(p.settled & AMPS_SETTLED_LEFT)) {
         wait_previous();
