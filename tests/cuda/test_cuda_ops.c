@@ -155,6 +155,16 @@ static void note_settled(const char *name, const void *params)
     }
 }
 
+/* settled_of: what each product of the commit may read early. */
+static void run_noted(anymps_command_buffer *commands)
+{
+    settled_count = 0;
+    fake_cuda_watch(note_settled);
+    EXPECT_OK(anymps_command_buffer_commit(commands));
+    EXPECT_OK(anymps_command_buffer_wait(commands));
+    fake_cuda_watch(NULL);
+}
+
 /* Products of which each reads what those before have written, or has not: a b, c b, b c, c d, into c, d, e, e. */
 static void check_settled(operands *self, anymps_dtype dtype, size_t side, size_t offset)
 {
@@ -178,11 +188,7 @@ static void check_settled(operands *self, anymps_dtype dtype, size_t side, size_
     EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[1], m[3], NULL));
     EXPECT_OK(anymps_matmul_encode(kernel, commands, m[1], m[2], m[4], NULL));
     EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[3], m[4], NULL));
-    settled_count = 0;
-    fake_cuda_watch(note_settled);
-    EXPECT_OK(anymps_command_buffer_commit(commands));
-    EXPECT_OK(anymps_command_buffer_wait(commands));
-    fake_cuda_watch(NULL);
+    run_noted(commands);
     EXPECT(settled_count == 4);
     for (size_t i = 0; i < settled_count; i++) {
         /* An operand that lies unaligned is copied first: its copy has just been written. */
@@ -219,12 +225,8 @@ static void check_named(operands *self)
     EXPECT_OK(anymps_command_buffer_create(queue, &commands));
     EXPECT_OK(anymps_matmul_encode(kernel, commands, m[0], m[1], m[2], NULL));
     EXPECT_OK(anymps_matmul_encode(kernel, commands, m[2], m[1], m[3], NULL));
-    settled_count = 0;
     fake_cublaslt_fail_at(0);
-    fake_cuda_watch(note_settled);
-    EXPECT_OK(anymps_command_buffer_commit(commands));
-    EXPECT_OK(anymps_command_buffer_wait(commands));
-    fake_cuda_watch(NULL);
+    run_noted(commands);
     EXPECT(settled_count == (vendor ? 1 : 2) && settled_of[0] == AMPS_SETTLED_BOTH);
     EXPECT(fake_cublaslt_products() == (vendor ? 1 : 0) && (!vendor || fake_cublaslt_latest() == 2));
     anymps_command_buffer_release(commands);

@@ -141,16 +141,12 @@ static size_t scratch(amps_cuda_device *device, const amps_record *record)
     }
     if (product_bytes(device, record, &size) > 0) {
         const amps_gemm gemm = by_down(record, &size, 0);
-        amps_gemm_choice choice;
         engine = amps_max(engine, amps_cuda_gemm_scratch(device, &gemm));
-        if (amps_gemm_wgmma_soon(device, &gemm, &choice)) {
-            engine = amps_max(engine, amps_gemm_wgmma_scratch(&gemm, &choice));
-        }
     }
     return own_bytes(device, record, &size) + engine;
 }
 
-/* `soon`: a kernel behind the product waits for it. */
+/* `soon`: a kernel behind the product waits for it. That way needs no scratch. */
 static anymps_status run_product(amps_cuda_emitter *out, const amps_gemm *gemm, bool soon)
 {
     amps_gemm_choice choice;

@@ -14,11 +14,24 @@ typedef enum amps_gemm_engine {
     AMPS_ENGINE_TENSOR, /* mma.sync; variant: log2(tile/32) + 1, 0 usual */
     AMPS_ENGINE_PARTS,  /* f32 in bf16 parts */
     AMPS_ENGINE_VENDOR, /* cuBLASLt; variant: which of its algorithms */
-    AMPS_ENGINE_WGMMA,  /* multiplication by warpgroup; variant: row of gemm_wgmma.c's table */
+    AMPS_ENGINE_WGMMA,  /* multiplication by warpgroup; variant: amps_wgmma_variant */
     AMPS_ENGINE_ANY,    /* ordinary units, every layout */
     AMPS_ENGINE_FEW,    /* f32 in TF32 parts: few rows, small products */
     AMPS_ENGINES
 } amps_gemm_engine;
+
+/* Rows of gemm_wgmma.c's table: kernels that stay and take tile after tile, and those of one tile a block. */
+typedef enum amps_wgmma_variant {
+    AMPS_LARGE_128_256,
+    AMPS_LARGE_128_128,
+    AMPS_TILE_64_16,
+    AMPS_TILE_64_32,
+    AMPS_TILE_64_64,
+    AMPS_TILE_64_128,
+    AMPS_TILE_128_16,
+    AMPS_TILE_128_64,
+    AMPS_TILE_128_128
+} amps_wgmma_variant;
 
 /* One way to run a product. Bytes, so that it can be compared and written down. */
 typedef struct amps_gemm_choice {

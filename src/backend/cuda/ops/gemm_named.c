@@ -8,9 +8,6 @@
  */
 #include "backend/cuda/ops/gemm_engines.h"
 
-/* Rows of wgmma's table (gemm_wgmma.c). */
-enum { TILE_64_16 = 2, TILE_64_128 = 5 };
-
 enum types { F16 = 1, BF16 = 2, NARROW = 3, TF32 = 4 };
 enum layout { ANY, DENSE_INTERIOR, DENSE_COLUMNS }; /* of the right operand */
 
@@ -43,13 +40,13 @@ static const row table[] = {
     {BF16, ANY, {6144, MANY}, {6144, MANY}, {6144, MANY}, {495, 5, 7}, {0}, true},
     {TF32, ANY, {896, 1100}, {896, 1100}, {896, 1100}, {18, 3, 0}, {0}, true},
     {NARROW, DENSE_COLUMNS, {1, 8}, {2048, 8191}, {2048, 8191}, {10, 4, 1}, {0}, false},
-    {NARROW, ANY, {1, 1}, {2048, 8191}, {8192, MANY}, {0}, OWN(TILE_64_16, 2), false},
-    {NARROW, DENSE_INTERIOR, {2, 8}, {2048, 8191}, {2048, MANY}, {0}, OWN(TILE_64_16, 2), false},
+    {NARROW, ANY, {1, 1}, {2048, 8191}, {8192, MANY}, {0}, OWN(AMPS_TILE_64_16, 2), false},
+    {NARROW, DENSE_INTERIOR, {2, 8}, {2048, 8191}, {2048, MANY}, {0}, OWN(AMPS_TILE_64_16, 2), false},
     {NARROW, ANY, {9, 16}, {2048, 8191}, {2048, 8191}, {10, 5, 3}, {0}, false},
     {NARROW, ANY, {33, 64}, {2048, 8191}, {2048, 8191}, {13, 5, 3}, {0}, false},
     {NARROW, DENSE_COLUMNS, {33, 64}, {8192, MANY}, {2048, 8191}, {35, 7, 3}, {0}, false},
     {NARROW, ANY, {65, 128}, {2048, 8191}, {2048, 8191}, {134, 7, 2}, {0}, false},
-    {NARROW, ANY, {65, 128}, {2048, 8191}, {2048, 8191}, {0}, OWN(TILE_64_128, 2), false},
+    {NARROW, ANY, {65, 128}, {2048, 8191}, {2048, 8191}, {0}, OWN(AMPS_TILE_64_128, 2), false},
     {NARROW, DENSE_COLUMNS, {65, 128}, {8192, MANY}, {2048, 8191}, {21, 7, 3}, {0}, false},
 };
 

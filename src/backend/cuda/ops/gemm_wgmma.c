@@ -40,37 +40,44 @@ typedef struct variant {
 
 /* The rows' numbers stand in files of measurements: who changes them counts KERNELS_VERSION in gemm_measured.c. */
 static const variant variants[] = {
-    {"large 128x256", true, 128, 256, {FOUR(large, f16, 256), FOUR(large, bf16, 256), ONE(AMPS_FN_large_i8_nn_256)}},
-    {"large 128x128", true, 128, 128, {FOUR(large, f16, 128), FOUR(large, bf16, 128), ONE(AMPS_FN_large_i8_nn_128)}},
-    {"tile 64x16", false, 64, 16, {TWO(tile, f16, 64x16), TWO(tile, bf16, 64x16), ONE(AMPS_FN_tile_i8_nn_64x16)}},
-    {"tile 64x32", false, 64, 32, {TWO(tile, f16, 64x32), TWO(tile, bf16, 64x32), ONE((amps_cuda_function)NONE)}},
-    {"tile 64x64", false, 64, 64, {FOUR(tile, f16, 64x64), FOUR(tile, bf16, 64x64), ONE(AMPS_FN_tile_i8_nn_64x64)}},
-    {"tile 64x128", false, 64, 128, {FOUR(tile, f16, 64x128), FOUR(tile, bf16, 64x128), ONE((amps_cuda_function)NONE)}},
-    {"tile 128x16", false, 128, 16, {TWO(tile, f16, 128x16), TWO(tile, bf16, 128x16), ONE((amps_cuda_function)NONE)}},
-    {"tile 128x64",
-     false,
-     128,
-     64,
-     {FOUR(tile, f16, 128x64), FOUR(tile, bf16, 128x64), ONE(AMPS_FN_tile_i8_nn_128x64)}},
-    {"tile 128x128",
-     false,
-     128,
-     128,
-     {FOUR(tile, f16, 128x128), FOUR(tile, bf16, 128x128), ONE(AMPS_FN_tile_i8_nn_128x128)}},
+    [AMPS_LARGE_128_256] = {"large 128x256",
+                            true,
+                            128,
+                            256,
+                            {FOUR(large, f16, 256), FOUR(large, bf16, 256), ONE(AMPS_FN_large_i8_nn_256)}},
+    [AMPS_LARGE_128_128] = {"large 128x128",
+                            true,
+                            128,
+                            128,
+                            {FOUR(large, f16, 128), FOUR(large, bf16, 128), ONE(AMPS_FN_large_i8_nn_128)}},
+    [AMPS_TILE_64_16] =
+        {"tile 64x16", false, 64, 16, {TWO(tile, f16, 64x16), TWO(tile, bf16, 64x16), ONE(AMPS_FN_tile_i8_nn_64x16)}},
+    [AMPS_TILE_64_32] =
+        {"tile 64x32", false, 64, 32, {TWO(tile, f16, 64x32), TWO(tile, bf16, 64x32), ONE((amps_cuda_function)NONE)}},
+    [AMPS_TILE_64_64] =
+        {"tile 64x64", false, 64, 64, {FOUR(tile, f16, 64x64), FOUR(tile, bf16, 64x64), ONE(AMPS_FN_tile_i8_nn_64x64)}},
+    [AMPS_TILE_64_128] = {"tile 64x128",
+                          false,
+                          64,
+                          128,
+                          {FOUR(tile, f16, 64x128), FOUR(tile, bf16, 64x128), ONE((amps_cuda_function)NONE)}},
+    [AMPS_TILE_128_16] = {"tile 128x16",
+                          false,
+                          128,
+                          16,
+                          {TWO(tile, f16, 128x16), TWO(tile, bf16, 128x16), ONE((amps_cuda_function)NONE)}},
+    [AMPS_TILE_128_64] = {"tile 128x64",
+                          false,
+                          128,
+                          64,
+                          {FOUR(tile, f16, 128x64), FOUR(tile, bf16, 128x64), ONE(AMPS_FN_tile_i8_nn_128x64)}},
+    [AMPS_TILE_128_128] = {"tile 128x128",
+                           false,
+                           128,
+                           128,
+                           {FOUR(tile, f16, 128x128), FOUR(tile, bf16, 128x128), ONE(AMPS_FN_tile_i8_nn_128x128)}},
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
-/* gemm_named.c names some of them by number. */
-enum {
-    LARGE_128_256,
-    LARGE_128_128,
-    TILE_64_16,
-    TILE_64_32,
-    TILE_64_64,
-    TILE_64_128,
-    TILE_128_16,
-    TILE_128_64,
-    TILE_128_128
-};
 /* Rows of tiles that are walked together; interior that is worth a block of its own. */
 enum { GROUP_USUAL = 8, LEAST_SPLIT = 512 };
 
@@ -393,13 +400,13 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
     const amps_gemm_params *const p = &gemm->params;
     const int64_t few = lesser(p->rows, p->columns), tiles = ceil_div(p->rows + p->columns - few, 64) * p->batch;
     const bool many = tiles > device->multiprocessors, whole = gemm->kind == AMPS_GEMM_I8_I32;
-    const uint8_t tile = few <= 16                 ? ((many || few == 1) && !whole ? TILE_128_16 : TILE_64_16)
-                         : few <= 32               ? TILE_64_32
-                         : few <= 64               ? TILE_128_64
-                         : many && is_simple(gemm) ? LARGE_128_128
-                                                   : TILE_64_128;
-    if (tile == LARGE_128_128) {
-        return (amps_gemm_choice){AMPS_ENGINE_WGMMA, LARGE_128_128, 0, 1, GROUP_USUAL};
+    const uint8_t tile = few <= 16                 ? ((many || few == 1) && !whole ? AMPS_TILE_128_16 : AMPS_TILE_64_16)
+                         : few <= 32               ? AMPS_TILE_64_32
+                         : few <= 64               ? AMPS_TILE_128_64
+                         : many && is_simple(gemm) ? AMPS_LARGE_128_128
+                                                   : AMPS_TILE_64_128;
+    if (tile == AMPS_LARGE_128_128) {
+        return (amps_gemm_choice){AMPS_ENGINE_WGMMA, AMPS_LARGE_128_128, 0, 1, GROUP_USUAL};
     }
     amps_gemm_choice choice = {
         .engine = AMPS_ENGINE_WGMMA, .variant = tile, .turned = p->rows < p->columns, .splits = 1};
@@ -409,18 +416,18 @@ static amps_gemm_choice flat_choice(const amps_cuda_device *device, const amps_g
         choice.splits = (uint8_t)(choice.splits * 2);
     }
     /* Where two fit a multiprocessor the next product's block is there before this one's has ended. */
-    choice.group = (tile == TILE_64_16 || tile == TILE_64_32) && (few > 1 || many) ? 2 : 1;
+    choice.group = (tile == AMPS_TILE_64_16 || tile == AMPS_TILE_64_32) && (few > 1 || many) ? 2 : 1;
     return choice;
 }
 
-/* One tile's way, and small ones, each shared by as many blocks as there is room for: how soon one product is done, not how
+/* Without scratch: one tile's way, and small ones, each shared by as many blocks as there is room for: how soon one product is done, not how
    many of them run side by side. */
 bool amps_gemm_wgmma_soon(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
 {
     enum { SIDE = 64 };
     const amps_gemm_params *const p = &gemm->params;
     const int64_t tiles = ceil_div(p->rows, SIDE) * ceil_div(p->columns, SIDE) * p->batch;
-    *choice = (amps_gemm_choice){AMPS_ENGINE_WGMMA, TILE_64_64, 0, 1, 1};
+    *choice = (amps_gemm_choice){AMPS_ENGINE_WGMMA, AMPS_TILE_64_64, 0, 1, 1};
     while (choice->splits < MOST_SPLITS && tiles * choice->splits * 2 <= device->multiprocessors &&
            p->interior >= (int64_t)choice->splits * 2 * LEAST_SPLIT) {
         choice->splits = (uint8_t)(choice->splits * 2);
@@ -433,8 +440,8 @@ bool amps_gemm_wgmma_soon(const amps_cuda_device *device, const amps_gemm *gemm,
    four of ten are enough: where one product leaves multiprocessors free, the next one is there already. */
 bool amps_gemm_wgmma_usual(const amps_cuda_device *device, const amps_gemm *gemm, amps_gemm_choice *choice)
 {
-    static const uint8_t order[] = {LARGE_128_256, LARGE_128_128, TILE_128_128, TILE_128_64,
-                                    TILE_64_64,    TILE_64_32,    TILE_64_16};
+    static const uint8_t order[] = {AMPS_LARGE_128_256, AMPS_LARGE_128_128, AMPS_TILE_128_128, AMPS_TILE_128_64,
+                                    AMPS_TILE_64_64,    AMPS_TILE_64_32,    AMPS_TILE_64_16};
     const amps_gemm_params *const p = &gemm->params;
     const int64_t few = lesser(p->rows, p->columns);
     bool found = false;
