@@ -14,11 +14,11 @@ static const amps_cuda_function kernels[3][AMPS_ROW_KERNELS] = {
      AMPS_FN_norm_bf16_v8_n4, AMPS_CUDA_FUNCTIONS, AMPS_FN_norm_bf16_long},
 };
 
-/* RMS norm without a residual, from AMPS_ROW_N1 on. */
-static const amps_cuda_function rms_kernels[3][4] = {
-    {AMPS_FN_rms_f32_v4_n1, AMPS_FN_rms_f32_v4_n2, AMPS_FN_rms_f32_v4_n4, AMPS_FN_rms_f32_v4_n8},
-    {AMPS_FN_rms_f16_v8_n1, AMPS_FN_rms_f16_v8_n2, AMPS_FN_rms_f16_v8_n4, AMPS_CUDA_FUNCTIONS},
-    {AMPS_FN_rms_bf16_v8_n1, AMPS_FN_rms_bf16_v8_n2, AMPS_FN_rms_bf16_v8_n4, AMPS_CUDA_FUNCTIONS},
+/* RMS norm without a residual, AMPS_ROW_N1 to N4. With eight packs of f32 it would spill: there the others are ahead. */
+static const amps_cuda_function rms_kernels[3][3] = {
+    {AMPS_FN_rms_f32_v4_n1, AMPS_FN_rms_f32_v4_n2, AMPS_FN_rms_f32_v4_n4},
+    {AMPS_FN_rms_f16_v8_n1, AMPS_FN_rms_f16_v8_n2, AMPS_FN_rms_f16_v8_n4},
+    {AMPS_FN_rms_bf16_v8_n1, AMPS_FN_rms_bf16_v8_n2, AMPS_FN_rms_bf16_v8_n4},
 };
 
 static const amps_cuda_function held_kernels[3] = {AMPS_FN_rms_f32_held, AMPS_FN_rms_f16_held, AMPS_FN_rms_bf16_held};
@@ -94,9 +94,7 @@ static anymps_status emit(amps_cuda_emitter *out, const amps_record *record)
     }
     const int kernel =
         amps_cuda_row_choice(out->device, element, aligned, false, at[SOURCE].columns, (size_t)p.all_rows, &shape);
-    /* The lean kernel of eight packs of f32 spills; within one block the other is ahead, in clusters it is not. */
-    const bool spills = type == 0 && kernel == AMPS_ROW_N8 && shape.cluster_x == 1;
-    const bool lean = !spills && !p.layer && p.residual == 0 && kernel >= AMPS_ROW_N1 && kernel <= AMPS_ROW_N8;
+    const bool lean = !p.layer && p.residual == 0 && kernel >= AMPS_ROW_N1 && kernel <= AMPS_ROW_N4;
     return amps_cuda_launch(out, lean ? rms_kernels[type][kernel - AMPS_ROW_N1] : kernels[type][kernel], &shape, &p);
 }
 
