@@ -34,6 +34,7 @@ typedef struct amps_gemm_job {
     bool f32; /* all three operands are f32 */
     bool i8;  /* of AMPS_GEMM_DOT and AMPS_GEMM_ROW: i8 in i32 sums */
     bool pack_a, pack_b;
+    bool b_lies;         /* B is f32 and lies in rows: the microkernel packs it while it multiplies */
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
     bool outer;          /* C is written row by row: the interior is short */
@@ -51,7 +52,6 @@ typedef struct amps_gemm_job {
     size_t tail;                           /* last columns of C that are dot products instead of part of a vector */
     size_t vectors;                        /* strip width in vectors */
     size_t panel_rows;                     /* highest panel */
-    size_t group;                          /* columns of B that are packed at a time, side by side in memory */
     size_t mc, nc, kc;                     /* block sizes */
     size_t batch_tasks, m_tasks, n_tasks;  /* tasks = their product */
     size_t a_floats, b_floats, c_floats;   /* scratch of one thread */

@@ -20,28 +20,32 @@ enum {
     DOT_COPIED_ROWS = 48,    /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
     I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
     DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
-    INTERIOR_BLOCK = 384,
+    INTERIOR_BLOCK = 512,    /* longer strips of B leave the second cache, shorter ones add to C more often */
+    ROWS_PART = 4,           /* of the second cache for the block of A: strips of B and C pass beside it */
+    PANEL_APART = 8,         /* so many rows of A that share lines of the first cache do not stay there together */
     COLUMN_BLOCK = 2048,
-    SHORT_INTERIOR = 63,  /* sums end before C could arrive */
-    OUTER_VECTORS = 2,    /* so long rows pay for being written one by one */
-    FMA_CYCLES = 4,       /* until the sum of a multiply-add can be added to */
-    FEW_ROWS = 4,         /* fewer rows than these wait for B */
-    LOAD_QUARTERS = 11,   /* so many quarters of a cycle for each vector, half of which lie across two lines */
-    TILE_ENDS = 12,       /* cycles of a tile beside its steps */
-    STORE_WAIT = 5,       /* and for each vector that waits to be stored */
-    WIDE_ROWS = 28,       /* so many rows take the widest tile */
-    PACKED_ROWS = 80,     /* and so many pay for packing a B */
-    PACKED_L2 = 3,        /* of more than three times the second cache */
-    PACKED_COLUMNS = 256, /* wider products pay for packing an A whose rows collide */
-    TAIL_LANES = 4,       /* so small a part of a vector's lanes is not worth the vector, */
-    TAIL_INTERIOR = 32,   /* if the dot products instead of it are this long */
-    TAIL_WORK = 4096,     /* and there are rows enough */
-    TAIL_COLUMNS = 128,   /* so few columns pass over A so soon that it had better stay in the second cache */
-    CHAINED_VECTORS = 3,  /* so few vectors of sums wait for one another */
+    SHORT_INTERIOR = 63,      /* sums end before C could arrive */
+    OUTER_VECTORS = 2,        /* so long rows pay for being written one by one */
+    FMA_CYCLES = 4,           /* until the sum of a multiply-add can be added to */
+    FEW_ROWS = 4,             /* fewer rows than these wait for B */
+    LOAD_QUARTERS = 11,       /* so many quarters of a cycle for each vector, half of which lie across two lines */
+    TILE_ENDS = 12,           /* cycles of a tile beside its steps */
+    STORE_WAIT = 5,           /* and for each vector that waits to be stored */
+    WIDE_ROWS = 28,           /* so many rows take the widest tile */
+    PACKED_ROWS = 80,         /* and so many pay for packing a B */
+    PACKED_HALVES = 6,        /* of more than so many halves of the second cache, */
+    PACKED_HALVES_BLOCKS = 3, /* or so many */
+    APART_L2 = 16,            /* rows that collide, so many second caches of them, pay for it from WIDE_ROWS on */
+    PACKED_COLUMNS = 256,     /* wider products pay for packing an A whose rows collide */
+    TAIL_LANES = 4,           /* so small a part of a vector's lanes is not worth the vector, */
+    TAIL_INTERIOR = 32,       /* if the dot products instead of it are this long */
+    TAIL_WORK = 4096,         /* and there are rows enough */
+    TAIL_COLUMNS = 128,       /* so few columns pass over A so soon that it had better stay in the second cache */
+    CHAINED_VECTORS = 3,      /* so few vectors of sums wait for one another */
     CHAINED_INTERIOR = 16,
     PAGE_FLOATS = 512,   /* rows this far apart share few lines of a cache: half a page */
     ROW_MOST = 24,       /* so few rows do not pay for packing a B from memory */
-    ROW_MOST_APART = 64, /* nor so few if its rows share lines of the caches */
+    ROW_MOST_APART = 27, /* nor so few if its rows share lines of the caches */
     ROW_MOST_HALF = 16,  /* nor so few of 16-bit types */
     ROW_L2 = 6,          /* one of more than six times the second cache */
     ROW_COLUMNS = 128,   /* with one row: fewer columns stay in registers */
@@ -317,6 +321,19 @@ static void choose_tile(amps_gemm_job *job)
     }
 }
 
+/* A B of another order or type is packed; others where many rows of C use a copy that the caches hold better: a B of
+   several times the second cache (fewer times if A, too, is larger than that and so is cut into blocks), or whose rows
+   collide. */
+static bool packs_b(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float), b_floats = args->k * args->n;
+    const bool apart = collide(job->b_row, args->k), blocks = args->m * args->k > l2_floats;
+    const bool large = 2 * b_floats > (blocks ? PACKED_HALVES_BLOCKS : PACKED_HALVES) * l2_floats;
+    const size_t least = apart && b_floats > APART_L2 * l2_floats ? WIDE_ROWS : PACKED_ROWS;
+    return !job->b_lies || ((large || apart) && args->m >= least && !job->outer);
+}
+
 /* What is packed, and the blocks that follow from the whole shape. */
 static void block(amps_gemm_job *job)
 {
@@ -326,27 +343,27 @@ static void block(amps_gemm_job *job)
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     const size_t last_floats = args->device->caches.l3_bytes / sizeof(float);
     job->keep_b = keeps_b(args);
-    const bool b_lies_well = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
+    job->b_lies = job->b_column == 1 && args->b_dtype == ANYMPS_DTYPE_F32 && !job->keep_b;
     const size_t b_floats = args->k * args->n;
     job->tail = tail_columns(job);
     choose_tile(job);
     if (job->keep_b) { /* the copy's strips are the same for every m */
         job->kept_columns = divide_up(args->n, job->vectors * ukr->lanes) * job->vectors * ukr->lanes;
     }
-    job->outer = job->f32 && b_lies_well && args->k <= ukr->outer_interior && args->n >= OUTER_VECTORS * ukr->lanes;
+    job->outer = job->f32 && job->b_lies && args->k <= ukr->outer_interior && args->n >= OUTER_VECTORS * ukr->lanes;
     if (job->outer) {
         job->tail = 0;
         job->vectors = divide_up(args->n, ukr->lanes);
         job->panel_rows = 1;
     }
     const size_t panels = divide_up(args->m, job->panel_rows);
-    const bool far = b_floats > PACKED_L2 * l2_floats || collide(job->b_row, args->k);
-    job->pack_b = !b_lies_well || (far && args->m >= PACKED_ROWS && !job->outer);
+    job->pack_b = packs_b(job);
     const bool whole = panels == 1 && job->f32 && !job->pack_b;
     job->kc = divide_up(args->k, divide_up(args->k, whole ? args->k : INTERIOR_BLOCK));
-    job->pack_a = args->a_dtype != ANYMPS_DTYPE_F32 ||
-                  (collide(job->a_row, args->m) && args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
-    job->fetch_b = b_lies_well && !job->outer && b_floats > l2_floats / 2;
+    job->pack_a =
+        args->a_dtype != ANYMPS_DTYPE_F32 || (job->panel_rows >= PANEL_APART && collide(job->a_row, args->m) &&
+                                              args->n > PACKED_COLUMNS && args->k > SHORT_INTERIOR && !job->outer);
+    job->fetch_b = job->b_lies && !job->outer && b_floats > l2_floats / 2;
     job->fetch_c = args->m * args->n > (args->k > SHORT_INTERIOR ? l1_floats : l2_floats);
     job->stream_c = job->outer && args->m * args->n > last_floats && last_floats > 0;
     job->chained =
@@ -361,7 +378,7 @@ static void block_task(amps_gemm_job *job)
     const size_t width = job->vectors * job->ukr->lanes;
     const size_t n = divide_up(divide_up(tiled(job), width), job->n_tasks) * width;
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
-    size_t mc = amps_max(l2_floats / 2 / job->kc, rows);
+    size_t mc = amps_max(l2_floats / ROWS_PART / job->kc, rows);
     if (job->f32 && !job->pack_a && !job->pack_b) {
         mc = job->tail > 0 && args->n <= TAIL_COLUMNS ? mc : m;
     } else if (!job->f32) {
@@ -371,9 +388,8 @@ static void block_task(amps_gemm_job *job)
     job->reuse_b = job->mc < m;
     const bool columns = job->pack_b && job->reuse_b;
     job->nc = amps_min(columns || !job->f32 ? (job->f32 ? COLUMN_BLOCK : 512) / width * width : n, n);
-    job->group = amps_min(amps_max(l2_floats / 4 / job->kc / width, 1) * width, job->nc);
     job->a_floats = job->pack_a ? job->mc * job->kc : 0;
-    job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : job->group) * job->kc : 0;
+    job->b_floats = job->pack_b ? (job->reuse_b ? job->nc : width) * job->kc : 0;
     job->c_floats = job->f32 ? 0 : job->mc * job->nc;
     job->tail_floats = job->tail * amps_gemm_line(job->kc);
 }

@@ -12,8 +12,8 @@
 #include "base/checked.h"
 
 enum {
-    FINISH = 256,   /* elements finished at a time */
-    FETCH_ROWS = 24 /* rows of B that are fetched ahead of their use */
+    FINISH = 256,      /* elements finished at a time */
+    FETCHING_ROWS = 28 /* fewer rows of C lose more by asking for the next strip of B than they gain */
 };
 
 /* n elements of C's type as f32. */
@@ -121,43 +121,46 @@ static size_t divide_line(size_t n)
     return (n + AMPS_CACHE_LINE / sizeof(float) - 1) / (AMPS_CACHE_LINE / sizeof(float));
 }
 
-/* B's strip from column j of the whole product on, for k in [k, k + kc). The first of a group packs the group, unless
-   an earlier block of rows has. */
-static const float *strip_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, size_t kc,
-                            bool fresh)
+/* B's strip from column j of the whole product on, for k in [k, k + kc): where it lies, or packed. Strips that are read
+   once and lie in rows are packed by the microkernel, others here; each by the first block of rows that needs it. */
+static void put_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, bool fresh,
+                  amps_gemm_strip *strip)
 {
     const amps_gemm_job *job = block->job;
-    const size_t width = job->vectors * job->ukr->lanes;
+    const size_t width = job->vectors * job->ukr->lanes, kc = strip->interior, past = j - block->j;
+    const float *lies = (const float *)(const void *)b->base + k * b->along + j;
+    float *to = block->b_pack + (job->reuse_b ? past : 0) * kc;
+    strip->b_row = job->pack_b ? width : b->along;
+    strip->pack = NULL;
     if (job->kept_b != NULL) {
-        return job->kept_b + k * job->kept_columns + j * kc;
+        strip->b = job->kept_b + k * job->kept_columns + j * kc;
+    } else if (!job->pack_b) {
+        strip->b = lies;
+    } else if (job->b_lies && (fresh || !job->reuse_b)) {
+        strip->b = lies;
+        strip->b_row = b->along;
+        strip->pack = to;
+        strip->pack_next = past + width < block->n ? lies + width : NULL;
+    } else {
+        strip->b = to;
+        if (fresh || !job->reuse_b) {
+            amps_pack(job->ukr, job->args.device->rows, b, j, strip->columns, k, kc, width, to);
+        }
     }
-    if (!job->pack_b) {
-        return (const float *)(const void *)b->base + k * b->along + j;
-    }
-    const size_t past = j - block->j, in_group = past % job->group;
-    float *to = block->b_pack + (job->reuse_b ? past : in_group) * kc;
-    if (in_group == 0 && (fresh || !job->reuse_b)) {
-        amps_pack(job->ukr, job->args.device->rows, b, j, amps_min(job->group, block->n - past), k, kc, width, to);
-    }
-    return to;
 }
 
-/* What the call that computes the strip at column j fetches for the next: nothing if B is in the caches. */
+/* What the call that computes the strip at column j fetches for the next: nothing if B is in the caches, or packed. */
 static void fetch_next(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, amps_gemm_strip *strip)
 {
     const amps_gemm_job *job = block->job;
     const amps_gemm_args *args = &job->args;
     strip->next_lines = 0;
-    if (!job->fetch_b || job->pack_b) {
+    if (!job->fetch_b || (job->pack_b && strip->pack == NULL)) {
         return;
     }
     const float *from = (const float *)(const void *)b->base + k * b->along + j;
-    const bool once = args->m <= job->panel_rows;
     const size_t next = j + strip->columns;
-    if (once) { /* each element is used once: fetch a little ahead in the same strip */
-        strip->next = from + FETCH_ROWS * b->along;
-        strip->next_lines = divide_line(strip->columns) + 1;
-    } else if (next < block->j + block->n) {
+    if (args->m >= FETCHING_ROWS && next < block->j + block->n) {
         strip->next = from + strip->columns;
         strip->next_lines = divide_line(amps_min(strip->columns, block->j + block->n - next)) + 1;
     }
@@ -242,12 +245,11 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
         strip.a_panel = 0;
         even_panels(&strip);
     }
-    strip.b_row = job->pack_b ? width : b->along;
     strip.alpha = job->f32 ? job->alpha : 1.0f;
     strip.beta = k > 0 && !whole ? 1.0f : job->f32 ? job->beta : 0.0f;
     for (size_t j = 0; j < block->n; j += width) {
         strip.columns = amps_min(width, block->n - j);
-        strip.b = strip_b(block, b, block->j + j, k, kc, fresh);
+        put_b(block, b, block->j + j, k, fresh, &strip);
         strip.c = c + j;
         fetch_next(block, b, block->j + j, k, &strip);
         if (job->outer) {

@@ -17,6 +17,8 @@
     T(1, 4) T(2, 4) T(3, 4) T(4, 4) T(5, 4) T(6, 4) T(7, 4)                                                     \
     T(1, 5) T(2, 5) T(3, 5) T(4, 5) T(1, 6) T(2, 6) T(3, 6) T(4, 6)                                                                             \
     T(1, 7) T(2, 7) T(3, 7) T(1, 8) T(2, 8) T(3, 8)
+/* Strips of the usual width, panels of nearly the usual height. */
+#define GEMM_PACKING_TILES(T) T(4, 4) T(5, 4) T(6, 4) T(7, 4)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_outer.h"

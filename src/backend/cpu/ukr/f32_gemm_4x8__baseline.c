@@ -10,6 +10,8 @@
 #define GEMM_TILES(T)                               \
     T(1, 1) T(2, 1) T(3, 1) T(4, 1) T(5, 1) T(6, 1) \
     T(1, 2) T(2, 2) T(3, 2) T(4, 2)
+/* Strips of the usual width, panels of nearly the usual height. */
+#define GEMM_PACKING_TILES(T) T(3, 2) T(4, 2)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_outer.h"

@@ -12,6 +12,8 @@
     T(1, 1) T(2, 1) T(3, 1) T(4, 1) T(5, 1) T(6, 1) T(7, 1) T(8, 1) \
     T(1, 2) T(2, 2) T(3, 2) T(4, 2) T(5, 2) T(6, 2)                 \
     T(1, 3) T(2, 3) T(3, 3) T(4, 3)
+/* Strips of the usual width, panels of nearly the usual height. */
+#define GEMM_PACKING_TILES(T) T(4, 2) T(5, 2) T(6, 2)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_outer.h"

@@ -12,6 +12,8 @@
     T(14, 1) T(15, 1) T(16, 1)                                                                                  \
     T(1, 2) T(2, 2) T(3, 2) T(4, 2) T(5, 2) T(6, 2) T(7, 2) T(8, 2) T(9, 2) T(10, 2) T(11, 2) T(12, 2)          \
     T(1, 3) T(2, 3) T(3, 3) T(4, 3) T(5, 3) T(6, 3) T(7, 3) T(8, 3)
+/* Strips of the usual width, panels of nearly the usual height. */
+#define GEMM_PACKING_TILES(T) T(6, 3) T(7, 3) T(8, 3)
 #include "f32_gemm_strip.h"
 
 #include "f32_gemm_outer.h"

@@ -33,7 +33,8 @@ enum {
     FETCHED_ROWS = 4, /* the processor foresees so few rows of A itself */
     KEPT_ROWS = 4, /* fewer rows keep B in registers by force */
     LINE = 16,
-    A_AHEAD = 48
+    A_AHEAD = 48,
+    PACK_AHEAD = 32 /* rows of a B from memory: one arrives while so many are multiplied */
 };
 
 /* Where a tile stands: the first elements of A, B and C, and what it fetches of the next strip meanwhile. */
@@ -189,6 +190,17 @@ AMPS_INLINE void tile_fetch_c(const float *c, size_t c_row, int mr, int nv)
     }
 }
 
+/* Asks for `lines` cache lines of some rows of the B of the next strip; before its steps, a tile spends no register on it. */
+AMPS_INLINE const float *tile_fetch_next(const float *next, size_t next_row, size_t lines, size_t rows)
+{
+    for (size_t u = 0; u < rows && lines > 0; u++, next += next_row) {
+        for (size_t l = 0; l < lines; l++) {
+            vec_prefetch_far(next + l * LINE);
+        }
+    }
+    return next;
+}
+
 #if VEC_STEPS_APART
 /* The steps of a tile whose last vector is whole, for instruction sets where all that a step does beside its
    multiplications costs as much as they: what is to be fetched is asked for before every LINE steps. */
@@ -204,11 +216,7 @@ AMPS_INLINE void tile_whole_steps(const amps_gemm_strip *s, const tile_at *at, t
         for (int i = 0; i < mr; i++, soon += soon_row) {
             vec_prefetch(soon);
         }
-        for (size_t u = 0; u < steps && lines > 0; u++, next += s->next_row) {
-            for (size_t l = 0; l < lines; l++) {
-                vec_prefetch_far(next + l * LINE);
-            }
-        }
+        next = tile_fetch_next(next, s->next_row, lines, steps);
         for (size_t u = 0; u < steps; u++, b += b_row) {
             tile_step(sums, a, a_row, a_column, b, VEC, mr, nv, false);
         }
@@ -239,20 +247,60 @@ AMPS_INLINE void tile_run(const amps_gemm_strip *s, const tile_at *at, int mr, i
     for (size_t k = 0; k < s->interior; k += LINE) {
         const float *soon = at->a + (k + A_AHEAD) * a_column;
         const size_t steps = s->interior - k < LINE ? s->interior - k : LINE;
+        next = tile_fetch_next(next, s->next_row, lines, steps);
         for (size_t u = 0; u < steps; u++, b += b_row, soon += a_row) {
             tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, with_half);
             if (mr > FETCHED_ROWS) {
                 vec_prefetch(soon);
             }
-            if (lines > 0) {
-                for (size_t l = 0; l < lines; l++) {
-                    vec_prefetch_far(next + l * LINE);
-                }
-                next += s->next_row;
-            }
         }
     }
     tile_store(s, &sums, at, mr, nv, with_half);
+}
+
+/* nv vectors of B, the last one under its mask, into a packed strip. */
+AMPS_INLINE void tile_pack_row(const float *b, float *to, size_t last, int nv)
+{
+#pragma GCC unroll 8
+    for (int v = 0; v < nv; v++) {
+        vec_store(to + v * VEC, v + 1 < nv ? vec_load(b + v * VEC) : vec_load_lanes(b + v * VEC, vec_first(last)));
+    }
+}
+
+/*
+ * The same for the first panel of a strip whose B is packed meanwhile: each row of B is copied to where the other
+ * panels find it as it is multiplied. It is asked for PACK_AHEAD rows before, in the last of them those of the next
+ * strip: rows of B lie too far apart for the processor to foresee them.
+ */
+AMPS_INLINE void tile_run_packing(const amps_gemm_strip *s, const tile_at *at, int mr, int nv)
+{
+    const size_t last = at->last, a_row = s->a_row, a_column = s->a_column, b_row = s->b_row, interior = s->interior;
+    const float *b = at->b;
+    float *to = s->pack;
+    tile_a a = tile_a_of(at->a, a_row, mr);
+    tile_sums sums;
+    tile_clear(&sums, mr, nv);
+    if (s->fetch_c) {
+        tile_fetch_c(at->c + (interior >= FETCH_INTERIOR ? 0 : (size_t)nv * VEC), s->c_row, mr, nv);
+    }
+    for (size_t k = 0; k < interior; k += LINE) {
+        const size_t steps = interior - k < LINE ? interior - k : LINE;
+        const float *soon = at->a + (k + A_AHEAD) * a_column, *ahead = b + PACK_AHEAD * b_row;
+        if (k + PACK_AHEAD >= interior) {
+            ahead = s->pack_next == NULL ? b : s->pack_next + (k + PACK_AHEAD - interior) * b_row;
+        }
+        for (size_t u = 0; u < steps; u++, b += b_row, ahead += b_row, to += nv * VEC, soon += a_row) {
+#pragma GCC unroll 8
+            for (int v = 0; v < nv; v++) {
+                vec_prefetch(ahead + v * VEC);
+            }
+            vec_prefetch(ahead + nv * VEC - 1);
+            vec_prefetch(soon);
+            tile_pack_row(b, to, last, nv);
+            tile_step(&sums, &a, a_row, a_column, b, last, mr, nv, false);
+        }
+    }
+    tile_store(s, &sums, at, mr, nv, false);
 }
 
 /* The same in four chains; at most CHAINED_SUMS sums each. */
@@ -338,10 +386,59 @@ static void strip_panels(const amps_gemm_strip *s, const float *b, size_t first,
     }
 }
 
+#define PACKING_FUNCTION(mr, nv)                                                                                       \
+    static void tile_packing_##mr##x##nv(const amps_gemm_strip *s, const tile_at *at)                                  \
+    {                                                                                                                  \
+        tile_run_packing(s, at, mr, nv);                                                                               \
+    }
+#define PACKING_ENTRY(mr, nv) [(nv)-1][(mr)-1] = tile_packing_##mr##x##nv,
+
+GEMM_PACKING_TILES(PACKING_FUNCTION)
+
+/* A strip that no packing tile serves, packed beforehand. */
+static void strip_pack(const amps_gemm_strip *s)
+{
+    const float *b = s->b;
+    float *to = s->pack;
+    for (size_t k = 0; k < s->interior; k++, b += s->b_row, to += s->vectors * VEC) {
+        for (size_t j = 0; j < s->columns; j += VEC) {
+            vec_prefetch(b + PACK_AHEAD * s->b_row + j);
+            vec_store(to + j, vec_load_lanes(b + j, vec_first(s->columns - j < VEC ? s->columns - j : VEC)));
+        }
+    }
+}
+
+/* One strip that is packed: by its first panel, if there is a tile for it; the other panels read the copy. */
+static void strip_packing(const amps_gemm_strip *s)
+{
+    static const tile_function tiles[AMPS_GEMM_VECTORS][TILE_ROWS] = {GEMM_PACKING_TILES(PACKING_ENTRY)};
+    const size_t vectors = (s->columns + VEC - 1) / VEC, rows = s->rows < s->panel_rows ? s->rows : s->panel_rows;
+    const tile_at at = {.a = s->a, .b = s->b, .c = s->c, .last = s->columns - (vectors - 1) * VEC};
+    amps_gemm_strip rest = *s;
+    rest.b = s->pack;
+    rest.b_row = s->vectors * VEC;
+    if (vectors < s->vectors || tiles[vectors - 1][rows - 1] == NULL) {
+        strip_pack(s);
+    } else {
+        tiles[vectors - 1][rows - 1](s, &at);
+        rest.rows -= rows;
+        rest.a += s->a_panel > 0 ? s->a_panel : rows * s->a_row;
+        rest.c += rows * s->c_row;
+        rest.panel_rows -= --rest.higher == 0;
+    }
+    if (rest.rows > 0) {
+        strip_panels(&rest, rest.b, 0, rest.columns);
+    }
+}
+
 static void strip(const amps_gemm_strip *s)
 {
     const size_t width = s->vectors * VEC;
     const float *b = s->b;
+    if (s->pack != NULL) {
+        strip_packing(s);
+        return;
+    }
     for (size_t j = 0; j < s->columns; j += width, b += s->b_strip) {
         strip_panels(s, b, j, s->columns - j < width ? s->columns - j : width);
     }

@@ -24,6 +24,8 @@
  * fused multiply-adds, whatever the tile; with `chained`, in four (k mod 4) that are added at the end: for products
  * that have too few tiles to keep the multipliers busy, at most three vectors in all. While k runs, `next_lines` cache
  * lines of each row of `next`, the B of the next call, are fetched from memory, shared out among the panels.
+ * With `pack`, of one strip, the first panel reads B where it lies and copies it there, interior × vectors; the others
+ * read the copy. `pack_next` is the B of the next call then.
  */
 typedef struct amps_gemm_strip {
     const float *a, *b;
@@ -40,6 +42,8 @@ typedef struct amps_gemm_strip {
     size_t next_lines;
     const float *next;
     size_t next_row;
+    float *pack;            /* on a cache line, or NULL */
+    const float *pack_next; /* its rows lie b_row apart, too; or NULL */
 } amps_gemm_strip;
 
 /*
