@@ -62,7 +62,7 @@ bool case_begin(suite *run, test_case *self, const char *name)
     (void)snprintf(self->name, sizeof self->name, "%s", name);
     self->random = seeded_from_text(name);
     seeded choice = self->random;
-    if (run->only == NULL && seeded_next(&choice) % run->every != 0) {
+    if (run->only == NULL && seeded_next(&choice) % run->every != run->part) {
         return false;
     }
     if (run->list) {

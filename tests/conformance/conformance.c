@@ -3,11 +3,11 @@
  * conformance.c: one program that holds every backend to the promises of kernels.h.
  *
  *     conformance [--device cpu|cuda|metal] [--isa avx2] [--op matmul] [--case NAME] [--threads N]
- *                 [--algorithm vendor|own] [--quick N] [--list 1]
+ *                 [--algorithm vendor|own] [--quick N [--part P]] [--list 1]
  *
  * Without --op it runs every operator; --threads opens one device with so many threads; --algorithm is that of
  * every kernel, and cases that a device has no such algorithm for count as unsupported; --quick (or the variable
- * ANYMPS_TEST_QUICK) runs every Nth case, every eighth for 1. The list of
+ * ANYMPS_TEST_QUICK) runs every Nth case, every eighth for 1, and --part (0 to N-1; 0 without it) says which. The list of
  * operators is made by CMake from src/contract/ops.def. Exit: 0 passed, 1 failed, 77 no such device here.
  */
 #include "conformance.h"
@@ -52,6 +52,12 @@ static bool run_chapter(const chapter *which, const machine *on, int count, char
 {
     suite run = {.op = which->op, .machine = on, .only = argument(count, words, "case")};
     run.every = every_nth(argument(count, words, "quick"));
+    const char *part = argument(count, words, "part");
+    run.part = part != NULL ? (size_t)strtoul(part, NULL, 10) : 0;
+    if (run.part >= run.every) {
+        printf("FAIL: there is no part %zu of %zu\n", run.part, run.every);
+        return false;
+    }
     run.list = argument(count, words, "list") != NULL;
     run.algorithm = algorithm_named(argument(count, words, "algorithm"));
     which->run(&run);

@@ -21,7 +21,7 @@ typedef struct suite {
     const char *op;
     const machine *machine;
     const char *only;           /* the one case to run, or NULL */
-    size_t every;               /* run only every so many-th case, for sanitizers; 1: all */
+    size_t every, part;         /* run only the part-th of every so many cases, for sanitizers; 1: all */
     bool list;                  /* print names, run nothing */
     anymps_algorithm algorithm; /* of every kernel */
     size_t ran, failed, unsupported;
