@@ -28,6 +28,9 @@ enum {
     B_BYTES = 8 << 20,       /* of a block of packed columns: stays in L3 */
     TILE_WORDS = 1024,       /* of AMX kernels, whose panels and strips both come from L2; sums stay in tiles as long */
     TILE_L2_SHARE = 4,       /* of which their panels of A take so much: two CPUs may share one */
+    TILE_PANELS = 8,         /* or half of it, up to so many: each pass over them reads all of B */
+    TILE_COLUMNS = 4096,     /* so many at once: each block of columns packs A again */
+    TILE_B_BYTES = 32 << 20, /* if they take no more, and one thread packs them */
     SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
     SPLIT_LEAST = 128,       /* and the least of each side */
     SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
@@ -200,12 +203,18 @@ static bool reads_in_place(const amps_gemm_job *job)
            panels <= (small ? SMALL_PANELS : LOW_PANELS);
 }
 
+/* Panels of A that stay in the second cache while B streams by. */
+static size_t panels_by_cache(const amps_gemm_job *job)
+{
+    const size_t all = job->args.device->caches.l2_bytes / sizeof(uint32_t) / job->kc / job->panel_rows;
+    return job->low->step == 0 ? all / 2 : amps_max(all / TILE_L2_SHARE, amps_min(all / 2, TILE_PANELS));
+}
+
 void amps_gemm_low_block(amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const amps_low_ukr *low = choose_for(job);
     const size_t words = divide_up(args->k, low->group), width = low->lanes * low->wide;
-    const size_t l2_words = args->device->caches.l2_bytes / sizeof(uint32_t);
     job->low = low;
     job->pack_a = job->pack_b = true;
     job->keep_b = keeps_b(args);
@@ -221,12 +230,13 @@ void amps_gemm_low_block(amps_gemm_job *job)
     }
     job->kept_columns = divide_up(args->n, width) * width;
     job->kept_rows = divide_up(args->m, job->panel_rows) * job->panel_rows;
-    const size_t share = low->step != 0 ? TILE_L2_SHARE : 2;
-    const size_t by_cache = amps_max(1, l2_words / share / job->kc / job->panel_rows);
+    const size_t by_cache = amps_max(1, panels_by_cache(job));
     const size_t panels = job->low_direct ? by_cache : amps_min(by_cache, PANELS);
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
-    const size_t most = amps_max(1, B_BYTES / sizeof(uint32_t) / amps_low_filled(low, kept_words(job)) / width);
-    const size_t wanted = (job->low_direct ? DIRECT_COLUMNS : SUM_COLUMNS) / width;
+    const bool alone = low->step != 0 && amps_pool_threads(args->device->pool) == 1;
+    const size_t bytes = alone ? TILE_B_BYTES : B_BYTES, direct = alone ? TILE_COLUMNS : DIRECT_COLUMNS;
+    const size_t most = amps_max(1, bytes / sizeof(uint32_t) / amps_low_filled(low, kept_words(job)) / width);
+    const size_t wanted = (job->low_direct ? direct : SUM_COLUMNS) / width;
     job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
 }
 
