@@ -111,6 +111,7 @@ static uint16_t element_of(anymps_dtype dtype)
     const float x = (float)(bits() % 2 == 0 ? size : -size);
     switch (dtype) {
     case ANYMPS_DTYPE_I8: return (uint16_t)(bits() % 256);
+    case ANYMPS_DTYPE_I16: return (uint16_t)(bits() % 65536);
     case ANYMPS_DTYPE_F16: return amps_f16_of_f32(x);
     default: return amps_bf16_of_f32(x);
     }
@@ -120,6 +121,7 @@ static double value_of(anymps_dtype dtype, uint16_t x)
 {
     switch (dtype) {
     case ANYMPS_DTYPE_I8: return (double)(int8_t)(unsigned char)x;
+    case ANYMPS_DTYPE_I16: return (double)(int16_t)x;
     case ANYMPS_DTYPE_F16: return (double)amps_f32_of_f16(x);
     default: return (double)amps_f32_of_bf16(x);
     }
@@ -171,17 +173,30 @@ static void check_product(const amps_cpu_device *device, const product *p)
     compare(device, p, a_values, b_values, c);
 }
 
-static void check_tiles(const amps_cpu_device *device, anymps_dtype dtype)
+/* Interiors of 1 to 20 beyond `from`: longer than 1024, no product is small enough to be widened where it lies. */
+static void check_heights(const amps_cpu_device *device, anymps_dtype dtype, size_t from)
 {
     static const size_t interiors[] = {1, 2, 3, 4, 5, 8, 13, 20};
-    for (size_t m = 2; m <= 17; m++) {
-        for (size_t n = 2; n <= 37; n += n < 14 ? 1 : 7) {
+    for (size_t m = 1; m <= 17; m++) {
+        for (size_t n = 1; n <= 37; n += n < 14 ? 1 : 7) {
             const size_t at = (m * 7 + n) % 8;
-            const product p = {dtype, m, n, interiors[at], at % 2 != 0, at % 4 >= 2};
+            const product p = {dtype, m, n, from + interiors[at], at % 2 != 0, at % 4 >= 2};
             check_product(device, &p);
-            const product turned = {dtype, m, n, interiors[(at + 3) % 8], at % 4 >= 2, at % 2 == 0};
+            const product turned = {dtype, m, n, from + interiors[(at + 3) % 8], at % 4 >= 2, at % 2 == 0};
             check_product(device, &turned);
         }
+    }
+}
+
+static void check_tiles(const amps_cpu_device *device, anymps_dtype dtype)
+{
+    check_heights(device, dtype, 0);
+    check_heights(device, dtype, 1024);
+    static const size_t widths[] = {39, 40, 48, 56, 57, 63, 64};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) { /* as they lie and turned; two strips */
+        check_product(device, &(product){dtype, 7 + 4 * i, widths[i], 31 + i, i % 2 != 0, false});
+        check_product(device, &(product){dtype, 8 + 3 * i, widths[i], 33 + 5 * i, false, true});
+        check_product(device, &(product){dtype, 4, widths[i] + 64, 20 + i, true, i % 2 == 0});
     }
     check_product(device, &(product){dtype, 9, 13, 6148, false, false}); /* blocks of odd numbers of words */
     check_product(device, &(product){dtype, 8, 25, 3074, false, true});
@@ -206,6 +221,7 @@ static void test_tiles(void **state)
         check_tiles(&device, ANYMPS_DTYPE_BF16);
         check_tiles(&device, ANYMPS_DTYPE_F16);
         check_tiles(&device, ANYMPS_DTYPE_I8);
+        check_tiles(&device, ANYMPS_DTYPE_I16);
         amps_pool_close(device.pool);
     }
 }
@@ -230,8 +246,9 @@ static void test_exponents(void **state)
 
 /* ---- threads -------------------------------------------------------------------------------------- */
 
-/* Several rows and columns of tasks, two blocks of the interior: what tasks share is packed by all threads. */
-static void multiply_on(size_t threads, anymps_dtype dtype, float *c)
+/* Several rows and columns of tasks; with two blocks of the interior what tasks share is packed by all threads, a short
+   one is widened where it lies. */
+static void multiply_on(size_t threads, anymps_dtype dtype, size_t interior, float *c)
 {
     enum { ROWS = 200, COLUMNS = 300, INTERIOR = 4230 };
     static unsigned char a[ROWS * INTERIOR * 2], b[INTERIOR * COLUMNS * 2];
@@ -244,7 +261,7 @@ static void multiply_on(size_t threads, anymps_dtype dtype, float *c)
     for (size_t i = 0; i < sizeof b; i++) {
         b[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 17 : 0xbf);
     }
-    multiply(&device, &(product){dtype, ROWS, COLUMNS, INTERIOR, false, false}, a, b, c);
+    multiply(&device, &(product){dtype, ROWS, COLUMNS, interior, false, interior < INTERIOR}, a, b, c);
     amps_pool_close(device.pool);
 }
 
@@ -253,11 +270,12 @@ static void test_threads(void **state)
     (void)state;
     static float one[200 * 300], many[200 * 300];
     static const anymps_dtype dtypes[] = {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_I8};
-    for (size_t d = 0; d < 3; d++) {
-        multiply_on(1, dtypes[d], one);
+    for (size_t d = 0; d < 6; d++) {
+        const size_t interior = d < 3 ? 4230 : 130;
+        multiply_on(1, dtypes[d % 3], interior, one);
         for (size_t threads = 2; threads <= 7; threads += threads == 2 ? 2 : 3) {
             memset(many, 0, sizeof many);
-            multiply_on(threads, dtypes[d], many);
+            multiply_on(threads, dtypes[d % 3], interior, many);
             assert_memory_equal(one, many, sizeof one);
         }
     }

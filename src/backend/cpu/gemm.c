@@ -6,6 +6,7 @@
  * gemm_vector.c, gemm_packed.c for constant operands and gemm_reference.c for what has no microkernel. Knows no operator.
  */
 #include "backend/cpu/gemm_low.h"
+#include "backend/cpu/gemm_small.h"
 
 #include "base/checked.h"
 
@@ -28,6 +29,8 @@ static void run_task(void *context, size_t task, size_t thread)
     const amps_gemm_part part = amps_gemm_part_of(job, task);
     if (job->way == AMPS_GEMM_STRIP) {
         amps_gemm_strip_task(job, &part, scratch);
+    } else if (job->way == AMPS_GEMM_SMALL) {
+        amps_gemm_small_task(job, &part, scratch);
     } else if (job->way == AMPS_GEMM_DOT) {
         amps_gemm_dot_task(job, &part, scratch);
     } else {
@@ -133,6 +136,11 @@ static void run_row(const amps_cpu_step *step, void *scratch)
     single->row(&single->call);
 }
 
+static void run_small(const amps_cpu_step *step, void *scratch)
+{
+    amps_gemm_small_run((const void *)step->room, scratch);
+}
+
 static void run_planned(const amps_cpu_step *step, void *scratch)
 {
     run_job((const void *)step->room, scratch);
@@ -152,6 +160,7 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
     strip_step strip = {.strip = job->outer ? job->ukr->outer : job->ukr->strip};
     dot_step dot = {.dot = job->ukr->dot};
     row_step row = {.row = job->ukr->row};
+    amps_gemm_small_call small;
     step->run = run_planned;
     if (amps_gemm_single_strip(job, &strip.call)) {
         *(strip_step *)(void *)step->room = strip;
@@ -161,6 +170,9 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
         *(dot_step *)(void *)step->room = dot;
         step->run = run_dot;
         *bytes = 0;
+    } else if (amps_gemm_small_single(job, &small)) {
+        *(amps_gemm_small_call *)(void *)step->room = small;
+        step->run = run_small;
     } else if (amps_gemm_single_row(job, &row.call)) {
         *(row_step *)(void *)step->room = row;
         step->run = run_row;

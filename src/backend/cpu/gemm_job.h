@@ -11,14 +11,15 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/pack.h"
-#include "backend/cpu/ukr/low_ukr.h"
+#include "backend/cpu/ukr/low_small.h"
 
 typedef enum amps_gemm_way {
     AMPS_GEMM_PLAIN, /* gemm_reference.c */
     AMPS_GEMM_STRIP, /* tiles in registers */
     AMPS_GEMM_DOT,   /* both operands contiguous along k, one of them low */
     AMPS_GEMM_ROW,   /* few rows times a matrix stored row by row */
-    AMPS_GEMM_LOW    /* tiles of dot product instructions for narrow types (gemm_low.h) */
+    AMPS_GEMM_LOW,   /* tiles of dot product instructions for narrow types (gemm_low.h) */
+    AMPS_GEMM_SMALL  /* narrow types in the caches, widened where they lie (gemm_small.h) */
 } amps_gemm_way;
 
 typedef struct amps_gemm_job {
@@ -29,6 +30,7 @@ typedef struct amps_gemm_job {
     bool low_direct;         /* its tiles write C itself, as `low_result` */
     bool low_in_place;       /* and read B where it lies */
     amps_low_result low_result;
+    const amps_low_small_ukr *small;                          /* of AMPS_GEMM_SMALL, with low_direct and low_result */
     size_t a_row, a_column, b_row, b_column, c_row, c_column; /* in elements */
     float alpha, beta;
     bool f32; /* all three operands are f32 */

@@ -6,6 +6,7 @@
  * and how they were measured are in docs/performance.md, "CPU matmul".
  */
 #include "backend/cpu/gemm_low.h"
+#include "backend/cpu/gemm_small.h"
 
 #include "base/checked.h"
 
@@ -165,6 +166,9 @@ static bool takes_rows(const amps_gemm_job *job)
 static amps_gemm_way choose_way(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
+    if (amps_gemm_small_takes(job)) {
+        return AMPS_GEMM_SMALL;
+    }
     const bool narrow = amps_gemm_low_takes(job);
     const bool a_along = job->a_column == 1;
     const bool b_along = job->b_row == 1 && !(args->k == 1 && job->b_column == 1);
@@ -255,7 +259,7 @@ static void cut(amps_gemm_job *job)
     if (tasks == 1) {
         return;
     }
-    if (job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_LOW) {
+    if (job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_LOW || job->way == AMPS_GEMM_SMALL) {
         cut_tiles(job, tasks);
     } else if (job->way == AMPS_GEMM_DOT && job->args.m > job->args.n) {
         job->m_tasks = amps_min(tasks, divide_up(job->args.m, 8));
@@ -405,6 +409,10 @@ static bool size_scratch(amps_gemm_job *job)
         if (!amps_gemm_low_scratch(job)) {
             return false;
         }
+    } else if (job->way == AMPS_GEMM_SMALL) {
+        if (!amps_gemm_small_scratch(job)) {
+            return false;
+        }
     } else if (job->way == AMPS_GEMM_DOT) {
         /* The lower operand, eight lines of the other, each from a cache line on, and the sums of both. */
         if (args->k > SIZE_MAX / sizeof(float) || !amps_mul(low + 8, amps_gemm_line(args->k), &job->a_floats)) {
@@ -451,6 +459,8 @@ bool amps_gemm_plan(const amps_gemm_args *args, amps_gemm_job *job)
         job->nc = ROW_SUMS / job->args.m / 64 * 64;
     } else if (job->way == AMPS_GEMM_LOW) {
         amps_gemm_low_block(job);
+    } else if (job->way == AMPS_GEMM_SMALL) {
+        amps_gemm_small_block(job);
     }
     cut(job);
     return size_scratch(job);
@@ -473,9 +483,8 @@ amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task)
         return part;
     }
     const size_t tiles = job->m_tasks * job->n_tasks;
-    const size_t n_unit = job->way == AMPS_GEMM_STRIP ? job->vectors * job->ukr->lanes
-                          : job->way == AMPS_GEMM_DOT ? 8
-                                                      : 64;
+    const bool strips = job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_SMALL;
+    const size_t n_unit = strips ? job->vectors * job->ukr->lanes : job->way == AMPS_GEMM_DOT ? 8 : 64;
     piece(job->args.batch, 1, job->batch_tasks, task / tiles, &part.batch_first, &part.batch_last);
     piece(job->args.m, job->way == AMPS_GEMM_DOT ? 8 : 1, job->m_tasks, task % tiles / job->n_tasks, &part.m_first,
           &part.m_last);

@@ -23,8 +23,9 @@
 /* Words behind the panels of A that a microkernel may read without using them. */
 enum { AMPS_LOW_SLACK = 4 };
 
-/* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. */
-typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16 } amps_low_result;
+/* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. I32, of low_small.h only: f32 sums
+   that are whole. */
+typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16, AMPS_LOW_I32 } amps_low_result;
 
 /*
  * One strip of sums, at most `wide` vectors wide, any number of rows high:
@@ -35,8 +36,8 @@ typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16 } amps
  * in panels of `panel_rows` rows, the last one lower.
  */
 typedef struct amps_low_strip {
-    const uint32_t *a; /* the first panel's head; panels follow one another */
-    const uint32_t *b; /* the strip's head */
+    const uint32_t *a;    /* the first panel's head; panels follow one another */
+    const uint32_t *b;    /* the strip's head */
     const uint32_t *next; /* that of the strip that comes after it, to be fetched meanwhile; NULL: none */
     /* For `in_place` instead: a are rows of words a_row apart, without heads, and B is read where it lies. */
     size_t a_row;
