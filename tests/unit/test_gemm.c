@@ -306,6 +306,28 @@ static void check_products(amps_cpu_device *devices)
     amps_packed_close(without_room.packed);
 }
 
+/* Few columns and a short interior, A and C in one piece each: vectors of C with parts of several rows. */
+static void test_flat(void **state)
+{
+    (void)state;
+    amps_cpu_device devices[3];
+    open_devices(amps_cpu_isa_best(), devices);
+    amps_cpu_device without_room = devices[0];
+    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+    for (size_t n = 2; n <= 16; n++) {
+        for (size_t k = 1; k <= 6; k++) {
+            product p = random_product(&devices[0], 0.0, (const size_t[]){30 + bits() % 100, n, k});
+            p.args.a_row_bytes = k * sizeof(float);
+            p.args.c_row_bytes = n * sizeof(float);
+            p.args.alpha = 1.0;
+            p.args.beta = 0.0;
+            check_product(&p, devices, &without_room);
+        }
+    }
+    amps_packed_close(without_room.packed);
+    close_devices(devices);
+}
+
 static void test_products(void **state)
 {
     (void)state;
@@ -398,6 +420,6 @@ static void test_i8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_small_caches),
-                                       cmocka_unit_test(test_i8)};
+                                       cmocka_unit_test(test_flat), cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

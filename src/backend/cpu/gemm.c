@@ -157,7 +157,7 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
     if (!amps_gemm_plan(args, job) || !all_scratch(job, bytes)) {
         return false;
     }
-    strip_step strip = {.strip = job->outer ? job->ukr->outer : job->ukr->strip};
+    strip_step strip = {.strip = job->flat ? job->ukr->flat : job->outer ? job->ukr->outer : job->ukr->strip};
     dot_step dot = {.dot = job->ukr->dot};
     row_step row = {.row = job->ukr->row};
     amps_gemm_small_call small;

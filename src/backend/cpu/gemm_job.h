@@ -40,6 +40,7 @@ typedef struct amps_gemm_job {
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
     bool outer;          /* C is written row by row: the interior is short */
+    bool flat;           /* C has fewer columns than a vector, and vectors of it hold several rows */
     bool fetch_c;        /* C is larger than the first cache, with a short interior than the second */
     bool stream_c;       /* C is larger than all caches, and written row by row */
     bool chained;        /* sums in four chains: there are too few to keep the multipliers busy */

@@ -27,6 +27,7 @@ enum {
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 63,      /* sums end before C could arrive */
     OUTER_VECTORS = 2,        /* so long rows pay for being written one by one */
+    FLAT_PHASES = 80,         /* rows that pay for what flat products prepare for each column that a vector begins in */
     FMA_CYCLES = 4,           /* until the sum of a multiply-add can be added to */
     FEW_ROWS = 4,             /* fewer rows than these wait for B */
     LOAD_QUARTERS = 11,       /* so many quarters of a cycle for each vector, half of which lie across two lines */
@@ -335,7 +336,21 @@ static bool packs_b(const amps_gemm_job *job)
     const bool apart = collide(job->b_row, args->k), blocks = args->m * args->k > l2_floats;
     const bool large = 2 * b_floats > (blocks ? PACKED_HALVES_BLOCKS : PACKED_HALVES) * l2_floats;
     const size_t least = apart && b_floats > APART_L2 * l2_floats ? WIDE_ROWS : PACKED_ROWS;
-    return !job->b_lies || ((large || apart) && args->m >= least && !job->outer);
+    return !job->b_lies || ((large || apart) && args->m >= least && !job->outer && !job->flat);
+}
+
+/* Whether vectors of C may hold parts of several rows, each with all its elements of A in one vector, and there are enough
+   of them for what is prepared: B and the places in A for each column that a vector begins in. From three quarters of a
+   vector on, rows of their own are as fast. */
+static bool is_flat(const amps_gemm_job *job)
+{
+    const amps_gemm_args *args = &job->args;
+    const size_t lanes = job->ukr->lanes, n = args->n, unit = n & (~n + 1); /* vectors begin in multiples of it */
+    const size_t touched = (n - unit + lanes - 1) / n + 1;
+    const bool lie = job->b_lies && job->a_column == 1 && job->a_row == args->k && job->c_row == n;
+    const bool plain = job->f32 && job->alpha == 1.0f && job->beta == 0.0f && args->epilogue == NULL;
+    return plain && lie && n > 1 && n <= lanes / 4 * 3 && args->k <= job->ukr->flat_interior &&
+           touched * args->k <= lanes && args->m * unit >= FLAT_PHASES;
 }
 
 /* What is packed, and the blocks that follow from the whole shape. */
@@ -360,6 +375,7 @@ static void block(amps_gemm_job *job)
         job->vectors = divide_up(args->n, ukr->lanes);
         job->panel_rows = 1;
     }
+    job->flat = is_flat(job);
     const size_t panels = divide_up(args->m, job->panel_rows);
     job->pack_b = packs_b(job);
     const bool whole = panels == 1 && job->f32 && !job->pack_b;

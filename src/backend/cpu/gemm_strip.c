@@ -252,7 +252,9 @@ static void run_strips(const strip_block *block, const amps_pack_source *a, cons
         put_b(block, b, block->j + j, k, fresh, &strip);
         strip.c = c + j;
         fetch_next(block, b, block->j + j, k, &strip);
-        if (job->outer) {
+        if (job->flat) {
+            job->ukr->flat(&strip);
+        } else if (job->outer) {
             job->ukr->outer(&strip);
         } else {
             job->ukr->strip(&strip);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_14x32__avx512.c: the f32 matmul microkernels of AVX-512. Called by gemm.c through gemm_ukr.h;
- * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h and f32_gemm_other.h.
+ * the arithmetic is in f32_gemm_strip.h, f32_gemm_outer.h, f32_gemm_flat.h and f32_gemm_other.h.
  *
  * Register budget, 32 registers: a tile of 14 × 2 vectors has 28 sums, 2 of B, 1 splat of A, 1 spare; one of 7 × 4, the
  * usual one, 28 sums and 4 of B, its splats come from memory. Tiles of five to eight vectors serve a few rows.
@@ -23,6 +23,8 @@
 
 #include "f32_gemm_outer.h"
 
+#include "f32_gemm_flat.h"
+
 #include "f32_gemm_other.h"
 
 const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
@@ -35,6 +37,8 @@ const amps_gemm_ukr amps_f32_gemm_14x32__avx512 = {
     .stores = 16,
     .strip = strip,
     .outer = outer,
+    .flat_interior = FLAT_INTERIOR,
+    .flat = flat,
     .outer_interior = OUTER_INTERIOR,
     .dot = dot,
     .row = row,

@@ -99,6 +99,10 @@ typedef struct amps_gemm_ukr {
     size_t outer_interior; /* the longest interior that `outer` takes */
     /* The same for short interiors, operands as they lie, row by row: a_panel, b_strip, vectors do not count. */
     void (*outer)(const amps_gemm_strip *strip);
+    size_t flat_interior; /* the longest interior that `flat` takes; 0: there is none */
+    /* The same for fewer columns than lanes, A and C each in one piece, alpha 1, beta 0, and interior times the most
+       rows of C that a vector touches at most `lanes`. */
+    void (*flat)(const amps_gemm_strip *strip);
     void (*dot)(const amps_gemm_dot *dot);
     void (*row)(const amps_gemm_row *row);
     /* to[j * to_row + i] = from[i * from_row + j], i < rows, j < columns. */

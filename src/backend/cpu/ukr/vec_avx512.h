@@ -124,6 +124,31 @@ static inline void vec_sums(const vec *x, int count, float *sums)
     t[0] = _mm512_add_ps(_mm512_shuffle_ps(t[0], t[1], 0x88), _mm512_shuffle_ps(t[0], t[1], 0xdd));
     _mm512_storeu_ps(sums, t[0]);
 }
+/* A lane for each lane. */
+typedef __m512i vec_index;
+
+/* Lane l: (first + l) / n and the rest of that; first < n ≤ 16. Half a unit keeps the quotient away from whole numbers. */
+static inline void vec_index_divide(size_t first, size_t n, vec_index *quotients, vec_index *rests)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i x = _mm512_add_epi32(lane, _mm512_set1_epi32((int)first));
+    const __m512 past = _mm512_add_ps(_mm512_cvtepi32_ps(x), _mm512_set1_ps(0.5f));
+    *quotients = _mm512_cvttps_epi32(_mm512_mul_ps(past, _mm512_set1_ps(1.0f / (float)n)));
+    *rests = _mm512_sub_epi32(x, _mm512_mullo_epi32(*quotients, _mm512_set1_epi32((int)n)));
+}
+static inline vec_index vec_index_times(vec_index x, int factor)
+{
+    return _mm512_mullo_epi32(x, _mm512_set1_epi32(factor));
+}
+static inline vec_index vec_index_add(vec_index x, int y)
+{
+    return y == 0 ? x : _mm512_add_epi32(x, _mm512_set1_epi32(y));
+}
+/* Lane l: lane index[l] of x. */
+static inline vec vec_pick(vec x, vec_index index)
+{
+    return _mm512_permutexvar_ps(index, x);
+}
 static inline void vec_prefetch(const float *p)
 {
     __builtin_prefetch(p, 0, 3);
