@@ -285,7 +285,9 @@ static void row_chunk(const amps_gemm_job *job, size_t b, amps_gemm_row *row, si
         }
         return;
     }
-    const bool direct = row_is_direct(job);
+    /* Pieces of a row that several threads read and write over and over slow each other down at their ends, where each
+       fetches ahead what the other has just written; with beta 0 sums beside C are the same bits. */
+    const bool direct = row_is_direct(job) && (job->n_tasks == 1 || job->beta != 0.0f);
     row->b = (const float *)(const void *)from;
     row->c = direct ? (float *)(void *)(args->c + b * args->c_batch_bytes) + j : sums;
     row->c_row = direct ? job->c_row : row->c_row;
