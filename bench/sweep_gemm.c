@@ -2,7 +2,8 @@
 /*
  * sweep_gemm.c: f32 matmul of this library against others, shape by shape.
  *
- *     sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d dtype] [-m milliseconds] [-c] [MxNxK ...]
+ *     sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d dtype] [-m milliseconds] [-c] [-s bytes] [-T] [-k]
+ *                [MxNxK ...]
  *
  * Without shapes and -r: the table of docs/performance.md. -r: that part of a sweep of random shapes, each side
  * log-uniform in 1…4096, the same for everyone. All libraries take the same operands in one process, in turn;
@@ -10,7 +11,8 @@
  * recorded command buffer of as many products as the others multiply in their loop; commit and wait are in its time.
  * A turn begins when all threads of the process sleep, and with a product that is not timed, which wakes the library's
  * threads; with -c there is none, and each turn is one product. Each result is checked: C·v against A·(B·v) in double
- * for a random v.
+ * for a random v. Three options isolate what a product of ours waits for, and leave the others out: -s: rows of C lie
+ * so many bytes apart; -T: the right operand is stored transposed; -k: it is constant, so that it is packed beforehand.
  */
 #include "peers.h"
 #include "stop.h"
@@ -37,8 +39,10 @@ typedef struct bench {
     anymps_dtype dtype;
     peer peers[PEERS_MAX];
     size_t peer_count;
-    double milliseconds; /* to spend on one library at one shape */
-    bool cold;           /* each turn is one product of threads that sleep */
+    double milliseconds;   /* to spend on one library at one shape */
+    bool cold;             /* each turn is one product of threads that sleep */
+    bool turned, constant; /* of the right operand */
+    size_t result_bytes;   /* from one row of C to the next; 0: rows lie side by side */
     double log_sum;
     size_t shapes, ahead, behind;
 } bench;
@@ -79,7 +83,11 @@ static uint16_t narrow(const bench *self, float x)
 static void make_operand(const bench *self, operands *o, size_t which, size_t rows, size_t columns, uint64_t *seed)
 {
     const size_t size = anymps_dtype_bytes(self->dtype);
-    const anymps_matrix_desc desc = anymps_matrix_desc_make(rows, columns, self->dtype);
+    anymps_matrix_desc desc = anymps_matrix_desc_make(rows, columns, self->dtype);
+    if (which == 2 && self->result_bytes > desc.row_bytes) {
+        desc.row_bytes = self->result_bytes;
+    }
+    desc.flags = which == 1 && self->constant ? ANYMPS_CONSTANT : 0;
     stop_unless(anymps_matrix_create_on(self->device, &desc, &o->matrices[which]));
     unsigned char *contents = anymps_matrix_contents(o->matrices[which]);
     o->values[which] = size == 4 ? (float *)(void *)contents : malloc((rows * columns + 16) * sizeof(float));
@@ -103,6 +111,7 @@ static void record(const bench *self, operands *o, const shape *s)
     desc.rows = s->m;
     desc.columns = s->n;
     desc.interior = s->k;
+    desc.transpose_right = self->turned;
     desc.left_dtype = desc.right_dtype = desc.result_dtype = self->dtype;
     stop_unless(anymps_matmul_create(self->device, &desc, &o->kernel));
     stop_unless(anymps_command_buffer_create(self->queue, &o->one));
@@ -161,8 +170,8 @@ static double error_of(const shape *s, const operands *o, const float *c)
 
 static void check(const bench *self, const shape *s, const operands *o, size_t library)
 {
-    if (library == 0 && self->dtype != ANYMPS_DTYPE_F32) {
-        return; /* rounded results: the conformance suite checks them */
+    if (library == 0 && (self->dtype != ANYMPS_DTYPE_F32 || self->turned || self->result_bytes != 0)) {
+        return; /* rounded results and operands laid out otherwise: the conformance suite checks them */
     }
     const float *c = library == 0 ? anymps_matrix_contents(o->matrices[2]) : o->values[2];
     if (!(error_of(s, o, c) <= 1.0)) {
@@ -242,7 +251,7 @@ static void measure(bench *self, const shape *s)
     uint64_t seed = 1;
     operands o = {.inner = flops < 1e7 && !self->cold ? (size_t)fmin(1000.0, 1e7 / flops) : 1};
     make_operand(self, &o, 0, s->m, s->k, &seed);
-    make_operand(self, &o, 1, s->k, s->n, &seed);
+    make_operand(self, &o, 1, self->turned ? s->n : s->k, self->turned ? s->k : s->n, &seed);
     make_operand(self, &o, 2, s->m, s->n, &seed);
     record(self, &o, s);
     double times[PEERS_MAX + 1][TURNS_MAX], medians[PEERS_MAX + 1];
@@ -309,6 +318,15 @@ static void print_head(const bench *self, int threads)
     (void)printf("  %6s %8s\n", "ratio", "GFLOP/s");
 }
 
+/* An option without a value. */
+static bool is_flag(bench *self, const char *option)
+{
+    self->cold = self->cold || strcmp(option, "-c") == 0;
+    self->turned = self->turned || strcmp(option, "-T") == 0;
+    self->constant = self->constant || strcmp(option, "-k") == 0;
+    return strcmp(option, "-c") == 0 || strcmp(option, "-T") == 0 || strcmp(option, "-k") == 0;
+}
+
 int main(int argc, char **argv)
 {
     static shape shapes[SHAPES_MAX];
@@ -324,14 +342,15 @@ int main(int argc, char **argv)
             shapes[count++] = s;
             continue;
         }
-        if (strcmp(argv[i], "-c") == 0) {
-            self.cold = true;
+        if (is_flag(&self, argv[i])) {
             continue;
         }
         if (strcmp(argv[i], "-t") == 0) {
             threads = atoi(value);
         } else if (strcmp(argv[i], "-p") == 0) {
             wanted = value;
+        } else if (strcmp(argv[i], "-s") == 0) {
+            self.result_bytes = (size_t)atol(value);
         } else if (strcmp(argv[i], "-m") == 0) {
             self.milliseconds = atof(value);
         } else if (strcmp(argv[i], "-d") == 0) {
@@ -340,12 +359,13 @@ int main(int argc, char **argv)
             count = random_shapes(shapes, first, count);
         } else {
             (void)fprintf(stderr, "usage: sweep_gemm [-t threads] [-p peer,peer] [-r first,count] [-d f32|f16|bf16] "
-                                  "[-m milliseconds] [-c] [MxNxK ...]\n");
+                                  "[-m milliseconds] [-c] [-s bytes] [-T] [-k] [MxNxK ...]\n");
             return 2;
         }
         i++;
     }
     count = count == 0 ? table_shapes(shapes) : count;
+    wanted = self.turned || self.constant || self.result_bytes != 0 ? "none" : wanted;
     self.peer_count = peers_open(wanted, threads, self.peers);
     open_device(&self, threads);
     print_head(&self, threads);
