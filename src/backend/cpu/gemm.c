@@ -184,7 +184,10 @@ bool amps_gemm_step(const amps_gemm_args *args, amps_cpu_step *step, size_t *byt
 const char *amps_gemm_explain(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype,
                               anymps_dtype c_dtype)
 {
-    (void)c_dtype;
     const amps_low_ukr *low = amps_gemm_low_choose(device, a_dtype, b_dtype);
+    const bool f32 = a_dtype == ANYMPS_DTYPE_F32 && b_dtype == a_dtype && c_dtype == a_dtype;
+    if (f32 && (device->features & AMPS_CPU_AMX_BF16) != 0) {
+        return "f32_gemm_32x32__amx if large, else f32_gemm_14x32__avx512";
+    }
     return low != NULL ? low->name : amps_gemm_choose(device)->name; /* all others are widened to f32 */
 }

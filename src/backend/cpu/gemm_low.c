@@ -32,6 +32,7 @@ enum {
     TILE_COLUMNS = 4096,     /* so many at once: each block of columns packs A again */
     TILE_B_BYTES = 32 << 20, /* if they take no more, and one thread packs them */
     SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
+    STRICT_WORK = 1 << 29,   /* and into three: 812 cubed */
     SPLIT_LEAST = 128,       /* and the least of each side */
     SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
     PAGE_WORDS = 1024,       /* each from a page on */
@@ -95,13 +96,14 @@ const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_d
     return a_dtype == b_dtype ? choose(device, a_dtype) : NULL;
 }
 
-/* Is an f32 product allowed, and large enough, to be cut into bf16 parts? */
+/* Is an f32 product large enough to be cut into bf16 parts? Two are enough where reduced precision is allowed. */
 static bool splits(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
     const double work = (double)args->m * (double)args->n * (double)args->k;
-    return job->f32 && args->reduced && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
-           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST && work >= (double)SPLIT_WORK;
+    return job->f32 && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
+           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST &&
+           work >= (double)(args->reduced ? SPLIT_WORK : STRICT_WORK);
 }
 
 bool amps_gemm_low_takes_vector(const amps_gemm_job *job)
@@ -172,7 +174,7 @@ static const amps_low_ukr *choose_for(const amps_gemm_job *job)
     const bool as_it_lies = job->b_column == 1 && job->a_column == 1 && !keeps_b(args);
 #if defined(__x86_64__)
     if (splits(job)) {
-        return &amps_f32_gemm_32x32__amx;
+        return args->reduced ? &amps_f32_reduced_gemm_32x32__amx : &amps_f32_gemm_32x32__amx;
     }
 #endif
     if (!as_it_lies || args->m > WIDENED_ROWS) {
@@ -206,7 +208,8 @@ static bool reads_in_place(const amps_gemm_job *job)
 /* Panels of A that stay in the second cache while B streams by. */
 static size_t panels_by_cache(const amps_gemm_job *job)
 {
-    const size_t all = job->args.device->caches.l2_bytes / sizeof(uint32_t) / job->kc / job->panel_rows;
+    const size_t panel_words = amps_low_room(job->low, job->kc) * job->panel_rows;
+    const size_t all = job->args.device->caches.l2_bytes / sizeof(uint32_t) / panel_words;
     return job->low->step == 0 ? all / 2 : amps_max(all / TILE_L2_SHARE, amps_min(all / 2, TILE_PANELS));
 }
 
@@ -235,7 +238,7 @@ void amps_gemm_low_block(amps_gemm_job *job)
     job->mc = amps_min(panels, divide_up(args->m, job->panel_rows)) * job->panel_rows;
     const bool alone = low->step != 0 && amps_pool_threads(args->device->pool) == 1;
     const size_t bytes = alone ? TILE_B_BYTES : B_BYTES, direct = alone ? TILE_COLUMNS : DIRECT_COLUMNS;
-    const size_t most = amps_max(1, bytes / sizeof(uint32_t) / amps_low_filled(low, kept_words(job)) / width);
+    const size_t most = amps_max(1, bytes / sizeof(uint32_t) / amps_low_room(low, kept_words(job)) / width);
     const size_t wanted = (job->low_direct ? direct : SUM_COLUMNS) / width;
     job->nc = amps_min(amps_min(most, wanted) * width, job->kept_columns);
 }
@@ -244,20 +247,21 @@ void amps_gemm_low_block(amps_gemm_job *job)
 static bool packed_words(const amps_gemm_job *job, size_t columns, size_t *words)
 {
     const size_t all = divide_up(job->args.k, job->low->group);
-    return amps_mul(columns, amps_low_filled(job->low, all) + divide_up(all, job->kc), words);
+    return amps_mul(columns, amps_low_room(job->low, all) + divide_up(all, job->kc), words);
 }
 
 /* Scratch of a thread that packs for itself. */
 static bool thread_scratch(amps_gemm_job *job)
 {
-    job->a_floats = job->mc * (job->kc + 1) + AMPS_LOW_SLACK;
+    const size_t room = amps_low_room(job->low, job->kc) + 1; /* and the head */
+    job->a_floats = job->mc * room + AMPS_LOW_SLACK;
     job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
     if (job->low_in_place) {
         job->b_floats = 0;
         return true;
     }
     if (job->args.m <= job->mc) {
-        return amps_mul(job->nc, job->kc + 1, &job->b_floats);
+        return amps_mul(job->nc, room, &job->b_floats);
     }
     return packed_words(job, job->nc, &job->b_floats);
 }
@@ -311,8 +315,8 @@ static amps_pack_source source_of(const amps_gemm_job *job, bool left, size_t b)
 static size_t place(const amps_gemm_job *job, size_t count, size_t x, size_t w)
 {
     const size_t words = divide_up(job->args.k, job->low->group);
-    return count * (amps_low_filled(job->low, w) + w / job->kc) +
-           x * (amps_low_filled(job->low, amps_min(job->kc, words - w)) + 1);
+    return count * (amps_low_room(job->low, w) + w / job->kc) +
+           x * (amps_low_room(job->low, amps_min(job->kc, words - w)) + 1);
 }
 
 enum { PANELS_PER_TASK = 16, PANELS_SHARED = 2 };
@@ -380,7 +384,8 @@ const void *amps_gemm_low_packed_b(const amps_gemm_job *job)
                                  .width = job->low->lanes * job->low->wide,
                                  .block = job->kc,
                                  .dtype = args->b_dtype,
-                                 .layout = job->low->step != 0 ? AMPS_GEMM_LAYOUT_TILES : AMPS_GEMM_LAYOUT_LOW};
+                                 .layout = job->low->step != 0 ? AMPS_GEMM_LAYOUT_TILES + (int)job->low->stored
+                                                               : AMPS_GEMM_LAYOUT_LOW};
     size_t bytes;
     if (!packed_words(job, job->kept_columns, &bytes) || !amps_mul(bytes, sizeof(uint32_t), &bytes)) {
         return NULL;
@@ -399,7 +404,7 @@ const uint32_t *amps_gemm_low_packed_a(const amps_gemm_job *job)
                                  .width = job->panel_rows,
                                  .block = job->kc,
                                  .dtype = args->a_dtype,
-                                 .layout = AMPS_GEMM_LAYOUT_LEFT + (int)(job->low->step * 8 + job->low->group)};
+                                 .layout = AMPS_GEMM_LAYOUT_LEFT + (int)(job->low->stored * 8 + job->low->group)};
     size_t bytes;
     if (!packed_words(job, job->kept_rows, &bytes) || !amps_add(bytes, AMPS_LOW_SLACK, &bytes) ||
         !amps_mul(bytes, sizeof(uint32_t), &bytes)) {

@@ -6,7 +6,7 @@
 #include "backend/cpu/gemm_job.h"
 
 /* Layouts of packed copies (amps_packed_key.layout); that of a left operand is LEFT plus what tells its kernel. */
-enum { AMPS_GEMM_LAYOUT_F32 = 0, AMPS_GEMM_LAYOUT_LOW = 1, AMPS_GEMM_LAYOUT_TILES = 2, AMPS_GEMM_LAYOUT_LEFT = 16 };
+enum { AMPS_GEMM_LAYOUT_F32 = 0, AMPS_GEMM_LAYOUT_LOW = 1, AMPS_GEMM_LAYOUT_LEFT = 16, AMPS_GEMM_LAYOUT_TILES = 1024 };
 
 /* The microkernel for operands of these types, or NULL. */
 const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_dtype a_dtype, anymps_dtype b_dtype);

@@ -157,9 +157,10 @@ void amps_low_pack(const amps_low_layout *layout, const amps_pack_source *source
     const amps_low_ukr *low = layout->low;
     const size_t group = low->group, width = layout->width;
     const size_t panel_words = amps_low_panel_words(low, width, words);
+    const size_t behind = width * (1 + amps_low_room(low, words) - amps_low_filled(low, words));
     const bool rows = layout->left && low->step != 0;
-    block b = {layout,    source, x0, count, w0 * group, amps_min(words * group, layout->interior - w0 * group),
-               to + width};
+    block b = {layout,     source, x0, count, w0 * group, amps_min(words * group, layout->interior - w0 * group),
+               to + behind};
     if (!rows) {
         fill_up(&b, words, panel_words);
     }
@@ -169,7 +170,7 @@ void amps_low_pack(const amps_low_layout *layout, const amps_pack_source *source
     for (size_t x = 0; x < count; x += width, to += panel_words) {
         b.x = x0 + x;
         b.count = amps_min(width, count - x);
-        b.to = to + width;
+        b.to = to + behind;
         if (rows) {
             panel_of_rows(&b);
         } else if (source->across != 1) {

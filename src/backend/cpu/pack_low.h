@@ -24,10 +24,16 @@ static inline size_t amps_low_filled(const amps_low_ukr *low, size_t words)
     return low->step == 0 ? words : (words + low->step - 1) / low->step * low->step;
 }
 
+/* Words that they take in it for each of its elements. */
+static inline size_t amps_low_room(const amps_low_ukr *low, size_t words)
+{
+    return low->step == 0 ? words : (words + low->step - 1) / low->step * low->stored;
+}
+
 /* Words that a panel of `words` words of k takes, its head included. */
 static inline size_t amps_low_panel_words(const amps_low_ukr *low, size_t width, size_t words)
 {
-    return width * (amps_low_filled(low, words) + 1);
+    return width * (amps_low_room(low, words) + 1);
 }
 
 /* Packs x in [x0, x0 + count), words [w0, w0 + words) of k as panels one after the other; the last one is filled up

@@ -28,7 +28,8 @@ static anymps_status prepare(amps_cpu_kernel *kernel)
     const bool reduced = (desc->options & ANYMPS_ALLOW_REDUCED_PRECISION) != 0;
     const bool tiles = (amps_cpu_of(kernel)->features & AMPS_CPU_AMX_BF16) != 0;
     if (reduced && tiles && desc->left_dtype == ANYMPS_DTYPE_F32) {
-        return amps_cpu_explain(kernel, desc->algorithm, "f32_gemm_32x32__amx if large, else f32_gemm_14x32__avx512");
+        return amps_cpu_explain(kernel, desc->algorithm,
+                                "f32_reduced_gemm_32x32__amx if large, else f32_gemm_14x32__avx512");
     }
     return amps_product_prepare(kernel, desc->algorithm, desc->left_dtype, desc->right_dtype, desc->result_dtype);
 }

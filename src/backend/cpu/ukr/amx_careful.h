@@ -2,7 +2,7 @@
 /*
  * amx_careful.h: a block of an AMX kernel on fused multiply-adds in f32, for operands that the tiles would not multiply
  * by the rules (they take subnormals for zero). A microkernel file with AVX-512 defines AMX_STEP, AMX_DEPTH
- * (elements along k of a step), `unpack_left` and `unpack_right` (a step as f32, 32 rows by AMX_DEPTH and AMX_DEPTH by
+ * (elements along k of a step), `unpack_left` and `unpack_right` (one of so many steps as f32, 32 rows by AMX_DEPTH and AMX_DEPTH by
  * 32 columns), then includes amx_tile.h and this file, which gives `careful`.
  */
 #ifndef AMPS_AMX_CAREFUL_H
@@ -42,8 +42,8 @@ static void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c
     _Alignas(64) float acc[AMX_WIDTH * AMX_WIDTH] = {0};
     _Alignas(64) uint32_t kept[AMX_WIDTH * AMX_WIDTH];
     for (size_t t = 0; t < amx_steps(s); t++) {
-        unpack_left(a, t, left);
-        unpack_right(s->b, t, right);
+        unpack_left(a, amx_steps(s), t, left);
+        unpack_right(s->b, amx_steps(s), t, right);
         for (size_t i = 0; i < rows; i += CAREFUL_HEIGHT) {
             careful_rows(left + i * AMX_DEPTH, right, acc + i * AMX_WIDTH);
         }

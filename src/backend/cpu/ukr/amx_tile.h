@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
- * that a step takes), `sums` (a vector of sums), low_store, `exact` (may the tiles multiply this panel and strip?),
- * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 where a step has two parts, of
- * which AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C
+ * that a step takes), AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the tiles multiply this panel and strip?),
+ * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 or 3 where a step has so
+ * many parts, of which AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C
  * holds?) and AMX_ROUNDS (are sums f32, none subnormal?), then includes this file, which gives `strip` and `pack_rows`.
  *
  * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
@@ -216,11 +216,20 @@ AMPS_INLINE void fetch_ahead(amx_ahead *ahead)
 /* The products of the step at a and b, whose first operands are loaded; then, if there are more, those of the next. */
 AMPS_INLINE void add_step(const uint32_t *a, const uint32_t *b, bool more, bool low, bool right)
 {
-    const size_t next = AMX_WIDTH * AMX_STEP;
+    const size_t next = AMX_WIDTH * AMX_STORED, part = AMX_WIDTH * 16;
 #if AMX_PARTS == 2
     /* l*h, h*h, h*l: no order has the small terms first and changes one operand at a time. */
     dots_then_left(a, low, right);
-    dots_then_right(b + AMX_WIDTH * 16, low, right);
+    dots_then_right(b + part, low, right);
+#elif AMX_PARTS == 3
+    /* l*h, m*h, m*m, h*m, h*l, h*h: small terms first, as far as that costs no load. */
+    dots_then_left(a + part, low, right);
+    dots_then_right(b + part, low, right);
+    dots_then_left(a, low, right);
+    dots_then_right(b + 2 * part, low, right);
+    dots_then_right(b, low, right);
+#else
+    (void)part;
 #endif
     dots_then_both(a + next + AMX_FIRST_LEFT, b + next, more, low, right);
 }
@@ -256,7 +265,7 @@ AMPS_INLINE void tiles(const amps_low_strip *s, amx_ahead *later, const uint32_t
     load_first(b);
     load_lower(a + AMX_FIRST_LEFT, low);
     load_second(b, right);
-    for (size_t t = amx_steps(s); t > 1; t--, a += AMX_WIDTH * AMX_STEP, b += AMX_WIDTH * AMX_STEP) {
+    for (size_t t = amx_steps(s); t > 1; t--, a += AMX_WIDTH * AMX_STORED, b += AMX_WIDTH * AMX_STORED) {
         fetch_ahead(&ahead);
         add_step(a, b, true, low, right);
     }
@@ -293,7 +302,7 @@ static void panel(const amps_low_strip *s, amx_ahead *ahead, const uint32_t *a, 
 static amx_ahead ahead_of(const amps_low_strip *s)
 {
     const size_t steps = amx_steps(s), panels = (s->rows + AMX_WIDTH - 1) / AMX_WIDTH;
-    const size_t lines = AMX_WIDTH * (steps * AMX_STEP + 1) / (AMX_LINE / sizeof(uint32_t));
+    const size_t lines = AMX_WIDTH * (steps * AMX_STORED + 1) / (AMX_LINE / sizeof(uint32_t));
     return (amx_ahead){
         .strip = (const char *)s->next,
         .lines = s->next == NULL ? 0 : (lines + steps * panels - 1) / (steps * panels),
@@ -317,7 +326,7 @@ static void strip(const amps_low_strip *s)
             careful(s, a, c, rows);
         }
         left -= rows;
-        a += AMX_WIDTH * (amx_steps(s) * AMX_STEP + 1);
+        a += AMX_WIDTH * (amx_steps(s) * AMX_STORED + 1);
         c += rows * s->c_row_bytes;
     }
     _tile_release();

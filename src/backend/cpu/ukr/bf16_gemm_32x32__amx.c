@@ -14,6 +14,7 @@
 
 typedef __m512 sums;
 #define AMX_STEP                   16
+#define AMX_STORED                 16
 #define AMX_DEPTH                  32
 #define AMX_ADDS                   false
 #define AMX_ROUNDS                 true
@@ -31,8 +32,9 @@ static void careful(const amps_low_strip *s, const uint32_t *a, unsigned char *c
 #include "amx_tile.h"
 
 /* Step t of a panel: 32 rows of 32 elements. */
-static void unpack_left(const uint32_t *panel_words, size_t t, float *to)
+static void unpack_left(const uint32_t *panel_words, size_t steps, size_t t, float *to)
 {
+    (void)steps;
     const uint32_t *from = panel_words + AMX_WIDTH * (1 + t * AMX_STEP);
     for (size_t i = 0; i < AMX_WIDTH * AMX_STEP; i += 8, to += 16) {
         const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)(from + i));
@@ -41,8 +43,9 @@ static void unpack_left(const uint32_t *panel_words, size_t t, float *to)
 }
 
 /* Step t of a strip: 32 rows of 32 columns. */
-static void unpack_right(const uint32_t *strip_words, size_t t, float *to)
+static void unpack_right(const uint32_t *strip_words, size_t steps, size_t t, float *to)
 {
+    (void)steps;
     const uint32_t *from = strip_words + AMX_WIDTH * (1 + t * AMX_STEP);
     const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
     for (size_t w = 0; w < AMX_STEP; w++, from += 16, to += 2 * AMX_WIDTH) {
@@ -73,6 +76,7 @@ const amps_low_ukr amps_bf16_gemm_32x32__amx = {
     .wide = 2,
     .rows = AMX_WIDTH,
     .step = AMX_STEP,
+    .stored = AMX_STORED,
     .strip = strip,
     .interleave = interleave,
     .pack_rows = pack_rows,

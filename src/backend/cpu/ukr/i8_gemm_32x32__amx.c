@@ -9,6 +9,7 @@
 
 typedef __m512i sums;
 #define AMX_STEP                   16
+#define AMX_STORED                 16
 #define AMX_ADDS                   true
 #define AMX_ROUNDS                 false
 #define AMX_PARTS                  1
@@ -48,6 +49,7 @@ const amps_low_ukr amps_i8_gemm_32x32__amx = {
     .wide = 2,
     .rows = AMX_WIDTH,
     .step = AMX_STEP,
+    .stored = AMX_STORED,
     .integer = true,
     .strip = strip,
     .interleave = interleave,

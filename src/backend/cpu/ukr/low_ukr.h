@@ -58,9 +58,10 @@ typedef struct amps_low_ukr {
     size_t element;     /* bytes of one of them as the operand stores it */
     size_t lanes, wide; /* words in a vector, vectors in a strip */
     size_t rows;        /* highest panel */
-    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, which `seal` may rearrange. A panel
-       of A has `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
-    size_t step;
+    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, and each step takes `stored` words of
+       an element's room. Packing puts the words at the end of that room, `seal` may rearrange them. A panel of A has
+       `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
+    size_t step, stored;
     bool integer; /* sums are i32 */
     void (*strip)(const amps_low_strip *strip);
     /* The same with B's rows as the operand has them; NULL where there is none. */
@@ -81,6 +82,7 @@ typedef struct amps_low_ukr {
 } amps_low_ukr;
 
 extern const amps_low_ukr amps_f32_gemm_32x32__amx;
+extern const amps_low_ukr amps_f32_reduced_gemm_32x32__amx;
 extern const amps_low_ukr amps_bf16_gemm_32x32__amx;
 extern const amps_low_ukr amps_i8_gemm_32x32__amx;
 extern const amps_low_ukr amps_bf16_gemm_14x32__avx512bf16;
