@@ -15,8 +15,10 @@
 
 #include <stdint.h>
 
-/* C_AHEAD: so many elements of a row of C, if that is not in the caches, are asked for before they are written. */
-enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4, C_AHEAD = 256 };
+/* C_AHEAD: so many elements of a row of C, if that is not in the caches, are asked for before they are written.
+   LINES_COLUMNS: where one product makes an element, stores across two lines cost more than to begin so long rows with a
+   part of a vector; with two, the loads of B that then cross lines cost as much. */
+enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4, C_AHEAD = 256, LINES_COLUMNS = 256 };
 
 /* One vector of mr rows, whole or its `lanes`. */
 AMPS_INLINE void outer_vector(const vec *x, const float *b, size_t b_row, float *c, size_t c_row, int mr, int kc,
@@ -80,8 +82,9 @@ AMPS_INLINE void outer_rows(const amps_gemm_strip *s, const float *a, float *c, 
     }
 }
 
-/* One row of a C that is larger than the caches, past them: whole lines, and the ends as usual. */
-AMPS_INLINE void outer_stream(const amps_gemm_strip *s, const float *a, float *c, int kc, tile_scale scale)
+/* One row of C in whole lines and two ends; with `past_caches` its lines are stored past them. */
+AMPS_INLINE void outer_lines(const amps_gemm_strip *s, const float *a, float *c, int kc, tile_scale scale,
+                             bool past_caches)
 {
     const size_t columns = s->columns, past = (uintptr_t)c / sizeof *c % VEC;
     const float *b = s->b;
@@ -102,7 +105,12 @@ AMPS_INLINE void outer_stream(const amps_gemm_strip *s, const float *a, float *c
         for (int k = 1; k < kc; k++) {
             sum = vec_fma(x[k], vec_load(b + (size_t)k * s->b_row + j), sum);
         }
-        vec_stream(c + j, scale == TILE_SCALES ? vec_mul(alpha, sum) : sum);
+        sum = scale == TILE_SCALES ? vec_mul(alpha, sum) : sum;
+        if (past_caches) {
+            vec_stream(c + j, sum);
+        } else {
+            vec_store(c + j, sum);
+        }
     }
     if (j < columns) {
         const vec_lanes rest = vec_first(columns - j);
@@ -120,9 +128,17 @@ AMPS_INLINE void outer_run(const amps_gemm_strip *s, int kc, tile_scale scale)
     size_t left = s->rows;
     if (s->stream_c && scale != TILE_ADDS && (uintptr_t)c % sizeof *c == 0) {
         for (; left > 0; left--, a += s->a_row, c += s->c_row) {
-            outer_stream(s, a, c, kc, scale);
+            outer_lines(s, a, c, kc, scale, true);
         }
         vec_stream_end();
+        return;
+    }
+    const bool cross = s->c_row % VEC != 0 || (uintptr_t)c % (VEC * sizeof *c) != 0;
+    if (kc == 1 && cross && !s->fetch_c && scale != TILE_ADDS && (uintptr_t)c % sizeof *c == 0 &&
+        s->columns >= LINES_COLUMNS) {
+        for (; left > 0; left--, a += s->a_row, c += s->c_row) {
+            outer_lines(s, a, c, kc, scale, false);
+        }
         return;
     }
     for (; left >= (size_t)step; left -= (size_t)step, a += (size_t)step * s->a_row, c += (size_t)step * s->c_row) {

@@ -342,10 +342,21 @@ static inline void vec_transpose_half(const float *from, size_t from_row, float 
     }
 }
 
+/* Sixteen rows of two columns side by side. */
+static inline void vec_transpose_pairs(const float *from, float *to, size_t to_row)
+{
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const vec low = vec_load(from), high = vec_load(from + VEC);
+    vec_store(to, _mm512_permutex2var_ps(low, even, high));
+    vec_store(to + to_row, _mm512_permutex2var_ps(low, _mm512_add_epi32(even, _mm512_set1_epi32(1)), high));
+}
+
 static inline void vec_transpose(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
                                  size_t columns)
 {
-    if (columns <= 4) {
+    if (columns == 2 && from_row == 2 && rows == VEC) {
+        vec_transpose_pairs(from, to, to_row);
+    } else if (columns <= 4) {
         vec_transpose_narrow(from, from_row, to, to_row, rows, columns);
     } else if (columns <= 8) {
         vec_transpose_half(from, from_row, to, to_row, rows, columns);
