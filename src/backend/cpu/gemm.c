@@ -2,7 +2,7 @@
 /*
  * gemm.c: the entry of matrix products: plans a product, spreads its tasks over the pool, runs each the chosen way.
  *
- * Called by ops/cpu_{matmul,matrix_vector,fully_connected,lora}.c; calls gemm_plan.c, then gemm_strip.c or
+ * Called by ops/cpu_{matmul,matrix_vector,fully_connected,lora}.c; calls gemm_plan.c, then gemm_strip.c, gemm_small.c or
  * gemm_vector.c, gemm_packed.c for constant operands and gemm_reference.c for what has no microkernel. Knows no operator.
  */
 #include "backend/cpu/gemm_low.h"

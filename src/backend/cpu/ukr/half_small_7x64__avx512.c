@@ -14,6 +14,7 @@
 #include <immintrin.h>
 
 #include "low_small.h"
+#include "round_avx512.h"
 
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
@@ -44,10 +45,14 @@ AMPS_INLINE __mmask16 first_lanes(size_t n)
 
 AMPS_INLINE __m512 f32_of(__m256i x, small_type type)
 {
-    return type == SMALL_F16    ? _mm512_cvtph_ps(x)
-           : type == SMALL_BF16 ? _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16))
-           : type == SMALL_I16  ? _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x))
-                                : _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
+    if (type == SMALL_BF16) { /* one shuffle: element i into the upper half of word i, zeros below */
+        const __m512i place = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0,
+                                               4, 0, 3, 0, 2, 0, 1, 0, 0, 0);
+        return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, place, _mm512_castsi256_si512(x)));
+    }
+    return type == SMALL_F16   ? _mm512_cvtph_ps(x)
+           : type == SMALL_I16 ? _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x))
+                               : _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
 }
 
 /* 16 elements as f32. */
@@ -93,21 +98,21 @@ AMPS_INLINE __m256i f16_of(__m512 x)
     return _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* To nearest even; subnormals are kept (vcvtneps2bf16 would not), a NaN stays one. */
-AMPS_INLINE __m256i bf16_of(__m512 x)
+/* Two vectors of sums as 32 halves. */
+AMPS_INLINE __m512i halves_of(__m512 x, __m512 y, amps_low_result result)
 {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
-    const __m512i below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
-    const __m512i rounded = _mm512_mask_add_epi32(below, odd, bits, _mm512_set1_epi32(0x8000));
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(quiet, 16));
+    if (result == AMPS_LOW_F16) {
+        return _mm512_inserti64x4(_mm512_castsi256_si512(f16_of(x)), f16_of(y), 1);
+    }
+    const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                                           25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_permutex2var_epi16(rounded_to_bf16(x), upper, rounded_to_bf16(y));
 }
 
-AMPS_INLINE __m256i halves_of(__m512 x, amps_low_result result)
+/* One. */
+AMPS_INLINE __m256i half_of(__m512 x, amps_low_result result)
 {
-    return result == AMPS_LOW_F16 ? f16_of(x) : bf16_of(x);
+    return result == AMPS_LOW_F16 ? f16_of(x) : _mm512_castsi512_si256(halves_of(x, x, result));
 }
 
 /* nv vectors of sums into a row of C of 16 bits: two of them by one store. */
@@ -115,8 +120,7 @@ AMPS_INLINE void store_halves(unsigned char *c, const __m512 *x, __mmask16 lanes
 {
 #pragma GCC unroll 2
     for (int v = 0; v + 1 < nv; v += 2) {
-        const __m512i first = _mm512_castsi256_si512(halves_of(x[v], result));
-        const __m512i both = _mm512_inserti64x4(first, halves_of(x[v + 1], result), 1);
+        const __m512i both = halves_of(x[v], x[v + 1], result);
         if (v + 2 < nv) {
             _mm512_storeu_si512(c + v * LANES * 2, both);
         } else {
@@ -124,7 +128,7 @@ AMPS_INLINE void store_halves(unsigned char *c, const __m512 *x, __mmask16 lanes
         }
     }
     if (nv % 2 != 0) {
-        _mm256_mask_storeu_epi16(c + (nv - 1) * LANES * 2, lanes, halves_of(x[nv - 1], result));
+        _mm256_mask_storeu_epi16(c + (nv - 1) * LANES * 2, lanes, half_of(x[nv - 1], result));
     }
 }
 
@@ -182,7 +186,7 @@ static __attribute__((noinline)) void store_scaled(const amps_low_small *s, unsi
             if (s->result == AMPS_LOW_SUMS) {
                 store_words(to, &sum, here, 1, AMPS_LOW_SUMS);
             } else {
-                _mm256_mask_storeu_epi16(to, here, halves_of(sum, s->result));
+                _mm256_mask_storeu_epi16(to, here, half_of(sum, s->result));
             }
         }
     }
@@ -305,11 +309,14 @@ AMPS_INLINE void tile(const amps_low_small *s, const tile_at *at, int mr, int nv
 /* Of each two: the last vector is whole, or (up to HALF_VECTORS, where it counts) half of one. */
 #define SMALL_TILES(T, type)                                                                                           \
     T(type, 1, 1)                                                                                                      \
-    T(type, 2, 1) T(type, 3, 1) T(type, 4, 1) T(type, 5, 1) T(type, 6, 1) T(type, 7, 1) T(type, 8, 1) T(type, 1, 2)    \
-        T(type, 2, 2) T(type, 3, 2) T(type, 4, 2) T(type, 5, 2) T(type, 6, 2) T(type, 7, 2) T(type, 8, 2)              \
-            T(type, 1, 3) T(type, 2, 3) T(type, 3, 3) T(type, 4, 3) T(type, 5, 3) T(type, 6, 3) T(type, 7, 3)          \
-                T(type, 8, 3) T(type, 1, 4) T(type, 2, 4) T(type, 3, 4) T(type, 4, 4) T(type, 5, 4) T(type, 6, 4)      \
-                    T(type, 7, 4)
+    T(type, 2, 1)                                                                                                      \
+    T(type, 3, 1)                                                                                                      \
+    T(type, 4, 1)                                                                                                      \
+    T(type, 5, 1)                                                                                                      \
+    T(type, 6, 1) T(type, 7, 1) T(type, 8, 1) T(type, 1, 2) T(type, 2, 2) T(type, 3, 2) T(type, 4, 2) T(type, 5, 2)    \
+        T(type, 6, 2) T(type, 7, 2) T(type, 8, 2) T(type, 1, 3) T(type, 2, 3) T(type, 3, 3) T(type, 4, 3)              \
+            T(type, 5, 3) T(type, 6, 3) T(type, 7, 3) T(type, 8, 3) T(type, 1, 4) T(type, 2, 4) T(type, 3, 4)          \
+                T(type, 4, 4) T(type, 5, 4) T(type, 6, 4) T(type, 7, 4)
 #define SMALL_FUNCTION(type, mr, nv)                                                                                   \
     static void tile_##type##_##mr##x##nv(const amps_low_small *s, const tile_at *at)                                  \
     {                                                                                                                  \

@@ -9,17 +9,7 @@
 #include <immintrin.h>
 
 #include "low_ukr.h"
-
-/* To nearest even; subnormals are kept (vcvtneps2bf16 would not), a NaN stays one. */
-static inline __m256i to_bf16(__m512 x)
-{
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
-}
+#include "round_avx512.h"
 
 typedef __mmask16 low_lanes;
 
@@ -66,7 +56,7 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512 x
         /* The masked form: GCC 12's plain one is, without optimization, a macro that -Wconversion objects to. */
         put_halves(c, columns, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     } else {
-        put_halves(c, columns, to_bf16(x));
+        put_halves(c, columns, halves_to_bf16(x));
     }
 }
 

@@ -3,6 +3,7 @@
  * rows__avx512.c: the row microkernels with 16 floats a vector, AVX-512 F, BW, DQ, VL. Reached through its
  * table in ukr.def; the arithmetic is in rows_template.h. Partial vectors are masks.
  */
+#include "backend/cpu/ukr/round_avx512.h"
 #include "backend/cpu/ukr/ukr.h"
 
 #include <immintrin.h>
@@ -13,6 +14,7 @@
 #define V_PICKS 1
 #define V_UNFUSED 0
 #define V_MASKS 1
+#define V_PAIRS 1
 #define ISA_NAME "avx512"
 #define ROWS_TABLE amps_row_ukr_avx512
 
@@ -95,25 +97,29 @@ static inline void h_store(void *p, VH h) { _mm256_storeu_si256((__m256i *)p, h)
 static inline void h_stream(void *p, VH h) { _mm256_stream_si256((__m256i *)p, h); }
 static inline VF v_of_i16(VH h) { return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(h)); }
 static inline VF v_of_f16(VH h) { return _mm512_cvtph_ps(h); }
-static inline VF v_of_bf16(VH h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
+/* One shuffle: element i into the upper half of word i, zeros below. */
+static inline VF v_of_bf16(VH h)
+{
+    const __m512i place = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0, 3, 0,
+                                           2, 0, 1, 0, 0, 0);
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, place, _mm512_castsi256_si512(h)));
+}
 /* The masked form: GCC 12 defines the plain one, without optimization, as a macro that -Wconversion objects to. */
 static inline VH v_to_f16(VF v)
 {
     return _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-/* By integers, since the instruction for it (AVX512-BF16) takes subnormals for 0: half a unit is added, less one if the
-   last bit that stays is even, and the upper words are taken. */
-static inline VH v_to_bf16(VF v)
+static inline VH v_to_bf16(VF v) { return halves_to_bf16(v); }
+static inline void v_pair_of_bf16(const void *p, VF pair[2])
 {
-    const __m512i bits = _mm512_castps_si512(v);
-    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
-    const __m512i below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
-    const __m512i rounded = _mm512_mask_add_epi32(below, odd, bits, _mm512_set1_epi32(0x8000));
-    const __mmask16 nan = _mm512_cmpunord_ps_mask(v, v);
-    const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-    const __m512i upper = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 31, 29, 27, 25, 23,
-                                           21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    return _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, quiet));
+    const __m512i words = _mm512_loadu_si512(p);
+    pair[0] = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+    pair[1] = _mm512_castsi512_ps(_mm512_maskz_mov_epi16(0xaaaaaaaa, words));
+}
+static inline void v_pair_to_bf16(void *p, const VF pair[2])
+{
+    const __m512i lower = _mm512_srli_epi32(rounded_to_bf16(pair[0]), 16);
+    _mm512_storeu_si512(p, _mm512_mask_mov_epi16(lower, 0xaaaaaaaa, rounded_to_bf16(pair[1])));
 }
 
 #define I_BYTES 32

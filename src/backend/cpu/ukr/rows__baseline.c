@@ -16,6 +16,7 @@
 #define V_PICKS 0
 #define V_UNFUSED 1
 #define V_MASKS 0
+#define V_PAIRS 0
 #define ISA_NAME "baseline"
 #define ROWS_TABLE amps_row_ukr_baseline
 

@@ -12,6 +12,7 @@
 #define V_PICKS 0
 #define V_UNFUSED 0
 #define V_MASKS 0
+#define V_PAIRS 0
 #define ISA_NAME "neon"
 #define ROWS_TABLE amps_row_ukr_neon
 

@@ -192,56 +192,76 @@ V_INLINE VF n_silu(const amps_neuron_params *p, VF x, VF slope)
     return v_mul(x, v_sigmoid(x));
 }
 
-V_INLINE void neuron_loop(const amps_neuron_params *given, const float *x, const float *bias, const float *prelu,
-                          float *y, size_t n, neuron_function f)
+/* n elements of the type at x to such at y. */
+V_INLINE void neuron_loop(const amps_neuron_params *given, const void *x, const float *bias, const float *prelu,
+                          void *y, size_t n, amps_row_type type, neuron_function f)
 {
     const amps_neuron_params own = *given; /* which no store changes */
     const amps_neuron_params *const p = &own;
     const VF alpha = v_set(p->alpha);
     const VF zero = v_set(0.0f);
     size_t j = 0;
+#if V_PAIRS
+    for (; type == AMPS_ROW_BF16 && bias == NULL && prelu == NULL && j + 2 * VW <= n; j += 2 * VW) {
+        VF pair[2];
+        v_pair_of_bf16(element_at(x, j, type), pair);
+        pair[0] = f(p, v_mul(alpha, pair[0]), zero);
+        pair[1] = f(p, v_mul(alpha, pair[1]), zero);
+        v_pair_to_bf16((unsigned char *)y + j * type_bytes(type), pair);
+    }
+#endif
     for (; j + VW <= n; j += VW) {
-        const VF v = v_load(x + j);
+        const VF v = e_load(x, j, VW, type, 0.0f);
         const VF argument = bias != NULL ? v_fma(alpha, v, v_load(bias + j)) : v_mul(alpha, v);
-        v_store(y + j, f(p, argument, prelu != NULL ? v_load(prelu + j) : zero));
+        e_store(y, j, f(p, argument, prelu != NULL ? v_load(prelu + j) : zero), VW, type, 0);
     }
     if (j < n) {
         const size_t rest = n - j;
-        const VF v = v_load_part(x + j, rest, 0.0f);
+        const VF v = e_load(x, j, rest, type, 0.0f);
         const VF argument = bias != NULL ? v_fma(alpha, v, v_load_part(bias + j, rest, 0.0f)) : v_mul(alpha, v);
         const VF slope = prelu != NULL ? v_load_part(prelu + j, rest, 0.0f) : zero;
-        v_store_part(y + j, f(p, argument, slope), rest);
+        e_store(y, j, f(p, argument, slope), rest, type, 0);
     }
 }
 
-/* Powers and logarithms to any base are rare and stay with libm. */
-static void neuron(const amps_neuron_params *p, const float *x, const float *bias, const float *prelu,
-                   float *y, size_t n)
+/* Powers and logarithms to any base are rare and stay with libm: false. */
+V_INLINE bool neuron_typed(const amps_neuron_params *p, const void *x, const float *bias, const float *prelu, void *y,
+                           size_t n, amps_row_type type)
 {
     switch (p->type) {
-    case AMPS_UKR_RELU: neuron_loop(p, x, bias, prelu, y, n, n_relu); break;
-    case AMPS_UKR_LINEAR: neuron_loop(p, x, bias, prelu, y, n, n_linear); break;
-    case AMPS_UKR_SIGMOID: neuron_loop(p, x, bias, prelu, y, n, n_sigmoid); break;
-    case AMPS_UKR_HARD_SIGMOID: neuron_loop(p, x, bias, prelu, y, n, n_hard_sigmoid); break;
-    case AMPS_UKR_TANH: neuron_loop(p, x, bias, prelu, y, n, n_tanh); break;
-    case AMPS_UKR_ABSOLUTE: neuron_loop(p, x, bias, prelu, y, n, n_absolute); break;
-    case AMPS_UKR_SOFT_PLUS: neuron_loop(p, x, bias, prelu, y, n, n_soft_plus); break;
-    case AMPS_UKR_SOFT_SIGN: neuron_loop(p, x, bias, prelu, y, n, n_soft_sign); break;
-    case AMPS_UKR_ELU: neuron_loop(p, x, bias, prelu, y, n, n_elu); break;
-    case AMPS_UKR_PRELU: neuron_loop(p, x, bias, prelu, y, n, n_prelu); break;
-    case AMPS_UKR_RELUN: neuron_loop(p, x, bias, prelu, y, n, n_relun); break;
-    case AMPS_UKR_GELU: neuron_loop(p, x, bias, prelu, y, n, n_gelu); break;
-    case AMPS_UKR_GELU_TANH: neuron_loop(p, x, bias, prelu, y, n, n_gelu_tanh); break;
-    case AMPS_UKR_SILU: neuron_loop(p, x, bias, prelu, y, n, n_silu); break;
+    case AMPS_UKR_RELU: neuron_loop(p, x, bias, prelu, y, n, type, n_relu); break;
+    case AMPS_UKR_LINEAR: neuron_loop(p, x, bias, prelu, y, n, type, n_linear); break;
+    case AMPS_UKR_SIGMOID: neuron_loop(p, x, bias, prelu, y, n, type, n_sigmoid); break;
+    case AMPS_UKR_HARD_SIGMOID: neuron_loop(p, x, bias, prelu, y, n, type, n_hard_sigmoid); break;
+    case AMPS_UKR_TANH: neuron_loop(p, x, bias, prelu, y, n, type, n_tanh); break;
+    case AMPS_UKR_ABSOLUTE: neuron_loop(p, x, bias, prelu, y, n, type, n_absolute); break;
+    case AMPS_UKR_SOFT_PLUS: neuron_loop(p, x, bias, prelu, y, n, type, n_soft_plus); break;
+    case AMPS_UKR_SOFT_SIGN: neuron_loop(p, x, bias, prelu, y, n, type, n_soft_sign); break;
+    case AMPS_UKR_ELU: neuron_loop(p, x, bias, prelu, y, n, type, n_elu); break;
+    case AMPS_UKR_PRELU: neuron_loop(p, x, bias, prelu, y, n, type, n_prelu); break;
+    case AMPS_UKR_RELUN: neuron_loop(p, x, bias, prelu, y, n, type, n_relun); break;
+    case AMPS_UKR_GELU: neuron_loop(p, x, bias, prelu, y, n, type, n_gelu); break;
+    case AMPS_UKR_GELU_TANH: neuron_loop(p, x, bias, prelu, y, n, type, n_gelu_tanh); break;
+    case AMPS_UKR_SILU: neuron_loop(p, x, bias, prelu, y, n, type, n_silu); break;
     case AMPS_UKR_POWER:
     case AMPS_UKR_EXPONENTIAL:
-    case AMPS_UKR_LOGARITHM: amps_row_ukr_reference.neuron(p, x, bias, prelu, y, n); break;
+    case AMPS_UKR_LOGARITHM: return false;
     case AMPS_UKR_NONE:
-    case AMPS_UKR_NEURON_COUNT: neuron_loop(p, x, bias, prelu, y, n, n_none); break;
+    case AMPS_UKR_NEURON_COUNT: neuron_loop(p, x, bias, prelu, y, n, type, n_none); break;
+    }
+    return true;
+}
+
+static void neuron(const amps_neuron_params *p, const float *x, const float *bias, const float *prelu, float *y,
+                   size_t n)
+{
+    if (!neuron_typed(p, x, bias, prelu, y, n, AMPS_ROW_F32)) {
+        amps_row_ukr_reference.neuron(p, x, bias, prelu, y, n);
     }
 }
 
-/* Elements that are widened, worked on and narrowed at a time: 2 KiB stay in the first level of the caches. */
+/* Rows that are streamed, or need libm: elements that are widened, worked on and narrowed at a time; 2 KiB stay in the first
+   level of the caches. */
 enum { NEURON_BLOCK = 512 };
 
 V_INLINE VF former_wide(const amps_row *row, const void *wide, size_t j, size_t count, amps_row_type type)
@@ -271,10 +291,21 @@ static void neuron_block(const amps_neuron_params *params, const amps_row *part,
     }
 }
 
+/* A row that is not streamed, in one pass; false: it needs libm. */
+static bool neuron_whole(const amps_neuron_params *params, const amps_row *row, const float *bias, const float *prelu)
+{
+    switch (row->type) {
+    case AMPS_ROW_F16: return neuron_typed(params, row->x, bias, prelu, row->y, row->n, AMPS_ROW_F16);
+    case AMPS_ROW_BF16: return neuron_typed(params, row->x, bias, prelu, row->y, row->n, AMPS_ROW_BF16);
+    case AMPS_ROW_F32: neuron(params, (const float *)row->x, bias, prelu, (float *)row->y, row->n); return true;
+    case AMPS_ROW_I16: break;
+    }
+    return false;
+}
+
 static void neuron_row(const amps_neuron_params *params, const amps_row *row, const float *bias, const float *prelu)
 {
-    if (row->type == AMPS_ROW_F32 && !row->stream) {
-        neuron(params, (const float *)row->x, bias, prelu, (float *)row->y, row->n);
+    if (!row->stream && neuron_whole(params, row, bias, prelu)) {
         return;
     }
     for (size_t j = 0; j < row->n; j += NEURON_BLOCK) {

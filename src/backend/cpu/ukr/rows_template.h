@@ -22,6 +22,7 @@
  *     V_MASKS 1: h_load_part(p, n), zeros behind, h_store_part(p, h, n); v_first(v, n, fill): the first n lanes of v, others
  *             `fill`; b_load_part of rows_dot8.h
  *             0: that would be slow
+ *     V_PAIRS 1: v_pair_of_bf16(p, pair), v_pair_to_bf16(p, pair): 2 * VW elements, the even and the odd ones in a vector each
  *     v_prefetch(p): to the second level of the caches     v_fence(): streamed stores are visible to others
  *     ISA_NAME, ROWS_TABLE, and what rows_dot8.h names
  *
