@@ -27,7 +27,8 @@
  *
  * Numbers: NaN and infinity propagate as IEEE 754 says; subnormals are kept on the CPU and may be
  * flushed to zero on a GPU. For a given device, instruction set and library version the same call gives
- * the same bits every time and for every number of threads. Bounds: docs/numerics.md derives them.
+ * the same bits every time and for every number of threads; only the sign and payload of a NaN to which several
+ * lead may depend on that number. Bounds: docs/numerics.md derives them.
  *
  * The examples below are compiled as they stand, in a function that returns a status and has `device`, `queue`
  * and the operands they name; README.md and examples/ have whole programs.

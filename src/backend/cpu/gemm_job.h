@@ -36,7 +36,7 @@ typedef struct amps_gemm_job {
     bool f32; /* all three operands are f32 */
     bool i8;  /* of AMPS_GEMM_DOT and AMPS_GEMM_ROW: i8 in i32 sums */
     bool pack_a, pack_b;
-    bool b_lies;         /* B is f32 and lies in rows: the microkernel packs it while it multiplies */
+    bool b_lies;         /* B is f32 and lies in rows: if it is packed, then by the microkernel while it multiplies */
     bool reuse_b;        /* strips of packed B serve several blocks of rows; else each is packed right before its use */
     bool fetch_b;        /* B comes from memory: the microkernel fetches what comes next */
     bool outer;          /* C is written row by row: the interior is short */
@@ -87,7 +87,7 @@ const float *amps_gemm_packed_b(const amps_gemm_job *job);
 amps_gemm_part amps_gemm_part_of(const amps_gemm_job *job, size_t task);
 
 /* If the job is one call of a microkernel without scratch: fills it. */
-bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip); /* of `strip` or `outer` */
+bool amps_gemm_single_strip(const amps_gemm_job *job, amps_gemm_strip *strip); /* of strip, outer, flat */
 bool amps_gemm_single_dot(const amps_gemm_job *job, amps_gemm_dot *dot);
 bool amps_gemm_single_row(const amps_gemm_job *job, amps_gemm_row *row);
 

@@ -2,8 +2,8 @@
 /*
  * gemm_strip.c: the blocked loops around the tile microkernel, and what follows the sums.
  *
- * Called by gemm.c with one task of a job; calls pack.c and the strip microkernel. Loops, outermost first: columns
- * in blocks of nc, the interior in blocks of kc, rows in blocks of mc, strips of B, panels of A (in the
+ * Called by gemm.c with one task of a job; calls pack.c and the microkernels strip, outer and flat. Loops, outermost
+ * first: columns in blocks of nc, the interior in blocks of kc, rows in blocks of mc, strips of B, panels of A (in the
  * microkernel). B is packed once for each kc, A once for each nc. Where C is not f32 its sums need scratch, so rows
  * in blocks of mc go outside the interior there.
  */
@@ -121,8 +121,8 @@ static size_t divide_line(size_t n)
     return (n + AMPS_CACHE_LINE / sizeof(float) - 1) / (AMPS_CACHE_LINE / sizeof(float));
 }
 
-/* B's strip from column j of the whole product on, for k in [k, k + kc): where it lies, or packed. Strips that are read
-   once and lie in rows are packed by the microkernel, others here; each by the first block of rows that needs it. */
+/* B's strip from column j of the whole product on, for k in [k, k + kc): where it lies, or packed. An f32 B that lies
+   in rows is packed by the microkernel, others here; each strip with the first block of rows that needs it. */
 static void put_b(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, bool fresh,
                   amps_gemm_strip *strip)
 {
@@ -149,7 +149,8 @@ static void put_b(const strip_block *block, const amps_pack_source *b, size_t j,
     }
 }
 
-/* What the call that computes the strip at column j fetches for the next: nothing if B is in the caches, or packed. */
+/* What the call that computes the strip at column j fetches for the next: nothing if B is in the caches, or was packed
+   before. */
 static void fetch_next(const strip_block *block, const amps_pack_source *b, size_t j, size_t k, amps_gemm_strip *strip)
 {
     const amps_gemm_job *job = block->job;

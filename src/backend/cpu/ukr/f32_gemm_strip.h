@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * f32_gemm_strip.h: the template of every f32 matmul tile. A microkernel file includes one vec_*.h, defines
- * GEMM_TILES(T), the list of its tiles T(rows, vectors), then includes this file.
+ * GEMM_TILES(T), the list of its tiles T(rows, vectors), and GEMM_PACKING_TILES(T), those of them that can pack B
+ * meanwhile, then includes this file.
  *
  * One tile, MR rows by NV vectors, keeps all its sums in registers while k runs:
  *

@@ -42,7 +42,7 @@ typedef struct amps_gemm_strip {
     size_t next_lines;
     const float *next;
     size_t next_row;
-    float *pack;            /* on a cache line, or NULL */
+    float *pack;            /* or NULL: B is read where `b` says */
     const float *pack_next; /* its rows lie b_row apart, too; or NULL */
 } amps_gemm_strip;
 
