@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_split.c: f32 products large enough to be cut into bf16 parts where there are tiles, three for strict ones, two where
- * reduced precision is allowed: every element of blocks of C is compared with double within the documented bounds,
+ * test_split.c: f32 products large enough to be cut into bf16 parts where there are tiles, three for strict ones, two
+ * where reduced precision is allowed: every element of blocks of C is compared with double within the documented bounds,
  * 2·K·u·|A||B| (and 2^-23·|beta·C|), 2^-15·|A||B| more for two parts, on every instruction set. The operands are what
  * could break the cutting: mixed and extreme exponents, cancellation, subnormals, values all of whose bits count,
- * infinities and NaN, alone and in one row or column among ordinary ones.
+ * infinities and NaN, alone and in one row or column among ordinary ones. Constant operands serve both kinds in turn.
  */
 #include "backend/cpu/gemm.h"
 
@@ -18,11 +18,13 @@
 #include <cmocka.h>
 
 enum { M_MOST = 815, N_MOST = 818, K_MOST = 820 };
+enum { M_LONG = 460, N_LONG = 480, K_LONG = 2600 }; /* three blocks of the interior */
 
 static uint64_t seed = 20261124;
 static size_t M, N, K; /* of the products at hand */
 static bool reduced;
-static float left[M_MOST * K_MOST], right[K_MOST * N_MOST], result[M_MOST * N_MOST], before[M_MOST * N_MOST];
+static float left[M_LONG * K_LONG], right[K_LONG * N_LONG], result[M_MOST * N_MOST], before[M_MOST * N_MOST];
+static amps_constant *constants[2]; /* of left and right, or NULL */
 
 static uint32_t bits(void)
 {
@@ -70,7 +72,9 @@ static void multiply(const amps_cpu_device *device, const product *p)
                                  .c_column_bytes = 4,
                                  .alpha = p->alpha,
                                  .beta = p->beta,
-                                 .reduced = reduced};
+                                 .reduced = reduced,
+                                 .a_constant = constants[0],
+                                 .b_constant = constants[1]};
     size_t bytes;
     assert_true(amps_gemm_scratch(&args, &bytes));
     void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
@@ -218,8 +222,58 @@ static void test_split(void **state)
     }
 }
 
+/* Strict and reduced products in turn of the same constant operands, on one thread and on three: each kind makes copies
+   of its own, once, and bits depend neither on them nor on threads. */
+static void run_kept(amps_cpu_device *devices, const product *p, bool reduced_first)
+{
+    static float kept[2][M_LONG * N_LONG];
+    amps_constant slots[2] = {{NULL, NULL}, {NULL, NULL}};
+    for (size_t t = 0; t < 6; t++) {
+        reduced = (t % 2 != 0) != reduced_first;
+        for (size_t i = 0; i < 2; i++) { /* the last two: nothing is constant */
+            constants[i] = t < 4 ? &slots[i] : NULL;
+        }
+        multiply(&devices[t / 2 % 2], p);
+        if (t < 2) {
+            compare(&devices[0], p, "constant operands");
+            memcpy(kept[reduced], result, sizeof kept[0]);
+        }
+        assert_memory_equal(kept[reduced], result, sizeof kept[0]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_non_null(slots[i].release);
+        slots[i].release(slots[i].data);
+    }
+}
+
+static void test_kept(void **state)
+{
+    (void)state;
+    amps_cpu_device devices[2] = {{.isa = amps_cpu_isa_best()}};
+    devices[0].features = amps_cpu_features(devices[0].isa);
+    devices[0].caches = amps_cpu_cache_sizes();
+    devices[0].rows = amps_cpu_choose_rows(devices[0].isa);
+    if ((devices[0].features & AMPS_CPU_AMX_BF16) == 0) {
+        skip();
+    }
+    assert_int_equal(amps_packed_open((size_t)1 << 30, &devices[0].packed), ANYMPS_OK);
+    devices[1] = devices[0];
+    assert_int_equal(amps_pool_open(1, &devices[0].pool), ANYMPS_OK);
+    assert_int_equal(amps_pool_open(3, &devices[1].pool), ANYMPS_OK);
+    M = M_LONG;
+    N = N_LONG;
+    K = K_LONG;
+    fill(left, M * K, -3, 6);
+    fill(right, K * N, -3, 6);
+    run_kept(devices, &(product){false, false, 1.0, 0.0}, false);
+    run_kept(devices, &(product){true, true, -0.75, 0.0}, true);
+    amps_pool_close(devices[1].pool);
+    amps_pool_close(devices[0].pool);
+    amps_packed_close(devices[0].packed);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

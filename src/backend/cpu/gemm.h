@@ -38,7 +38,7 @@ typedef struct amps_gemm_args {
     unsigned char *c;
     size_t c_row_bytes, c_column_bytes, c_batch_bytes;
     double alpha, beta;                     /* act in f32 for floating C; beta 0: C is not read */
-    bool reduced;                           /* ANYMPS_ALLOW_REDUCED_PRECISION: f32 may be cut into bf16 parts */
+    bool reduced;                           /* ANYMPS_ALLOW_REDUCED_PRECISION: f32 may lose digits */
     const amps_gemm_epilogue *epilogue;     /* NULL: none; floating C only */
     amps_constant *a_constant, *b_constant; /* NULL: the bytes may change; else room for a packed copy */
 } amps_gemm_args;

@@ -256,14 +256,9 @@ static bool thread_scratch(amps_gemm_job *job)
     const size_t room = amps_low_room(job->low, job->kc) + 1; /* and the head */
     job->a_floats = job->mc * room + AMPS_LOW_SLACK;
     job->c_floats = job->low_direct ? 0 : job->mc * job->nc;
-    if (job->low_in_place) {
-        job->b_floats = 0;
-        return true;
-    }
-    if (job->args.m <= job->mc) {
-        return amps_mul(job->nc, room, &job->b_floats);
-    }
-    return packed_words(job, job->nc, &job->b_floats);
+    job->b_floats = 0;
+    return job->low_in_place || (job->args.m <= job->mc ? amps_mul(job->nc, room, &job->b_floats)
+                                                        : packed_words(job, job->nc, &job->b_floats));
 }
 
 /* Where tasks would pack the same rows or columns again, all threads pack them once: tiles multiply so fast that

@@ -2,8 +2,8 @@
 /*
  * amx_careful.h: a block of an AMX kernel on fused multiply-adds in f32, for operands that the tiles would not multiply
  * by the rules (they take subnormals for zero). A microkernel file with AVX-512 defines AMX_STEP, AMX_DEPTH
- * (elements along k of a step), `unpack_left` and `unpack_right` (one of so many steps as f32, 32 rows by AMX_DEPTH and AMX_DEPTH by
- * 32 columns), then includes amx_tile.h and this file, which gives `careful`.
+ * (elements along k of a step), `unpack_left` and `unpack_right` (one of so many steps as f32, 32 rows by AMX_DEPTH
+ * and AMX_DEPTH by 32 columns), then includes amx_tile.h and this file, which gives `careful`.
  */
 #ifndef AMPS_AMX_CAREFUL_H
 #define AMPS_AMX_CAREFUL_H

@@ -8,7 +8,8 @@
  * exponents and, where they allow it, turns each step into parts h, (m,) l of pairs along k, from the front; the room
  * that they take ends before the steps still to be read:
  *
- *     raw:    head | with three parts, 512 words a step unused | 1024 words a step: A 32 rows by 32 k, B 32 k by 32 columns
+ *     raw:    head | with three parts, 512 words a step unused | 1024 words a step: A 32 rows by 32 k,
+ *                                                                B 32 k by 32 columns
  *     parts:  head | 512 words a step and part: A 32 rows by 16 pairs, B 16 pairs by 16 columns twice
  *
  *     head:   least exponent, greatest exponent (biased; of what is not 0), whether there are parts

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * amx_tile.h: the template of the AMX kernels. A microkernel file defines AMX_STEP (words of an operand's row or column
- * that a step takes), AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the tiles multiply this panel and strip?),
- * `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1, or 2 or 3 where a step has so
- * many parts, of which AMX_FIRST_LEFT is where the first of A to be multiplied lies), AMX_ADDS (may the tiles start from what C
- * holds?) and AMX_ROUNDS (are sums f32, none subnormal?), then includes this file, which gives `strip` and `pack_rows`.
+ * that a step takes), AMX_STORED (those that it takes packed), `sums` (a vector of sums), low_store, `exact` (may the
+ * tiles multiply this panel and strip?), `careful` (the block without them), AMX_DOT (the instruction), AMX_PARTS (1,
+ * or 2 or 3 where a step has so many parts, of which AMX_FIRST_LEFT is where the first of A to be multiplied lies),
+ * AMX_ADDS (may the tiles start from what C holds?) and AMX_ROUNDS (are sums f32, none subnormal?), then includes this
+ * file, which gives `strip` and `pack_rows`.
  *
  * Eight tiles of 16 rows by 64 bytes, always whole, since packed operands are filled up with zeros:
  *
@@ -353,7 +354,8 @@ static inline void part_strip(uint32_t *strip_words, size_t words)
 }
 
 /* Up to 32 lines of `bytes` bytes into a panel's steps: 32 rows of AMX_STEP words, zeros where there is nothing. Four
-   lines at a time, since steps lie 2 KiB apart, in few sets of the first cache: side by side their lines go on together. */
+   lines at a time, since steps lie 2 KiB apart (of f32 4 KiB), in few sets of the first cache: side by side their lines
+   go on together. */
 static void pack_rows(const unsigned char *from, size_t row_bytes, size_t rows, size_t bytes, uint32_t *to)
 {
     enum { TOGETHER = 4 };

@@ -3,9 +3,10 @@
  * bf16_gemm_32x32__amx.c: bf16 matmul on tdpbf16ps. Called by gemm_low.c through low_ukr.h; tiles, panels and strips
  * are in amx_tile.h.
  *
- * The instruction adds 32 products to each f32 sum: those of even and of odd k in two chains of fused multiply-adds from
- * zero, then both chains together, then to the sum, each step rounded to nearest; but it takes subnormals for zero, in
- * and out. The heads say where none can appear (low_bf16_avx512.h). C may hold one from elsewhere: it is added outside.
+ * The instruction adds 32 products to each f32 sum: those of even and of odd k in two chains of fused multiply-adds
+ * from zero, then both chains together, then to the sum, each step rounded to nearest; but it takes subnormals for
+ * zero, in and out. The heads say where none can appear (low_bf16_avx512.h). C may hold one from elsewhere: it is added
+ * outside.
  */
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * half_small_7x64__avx512.c: small products of f16, bf16, i16 and i8 with AVX-512, nothing packed. Called by gemm_small.c
- * through low_small.h. Register budget of 32: 7 * 4 sums and 4 of B; splats of A come from memory.
+ * half_small_7x64__avx512.c: small products of f16, bf16, i16 and i8 with AVX-512, nothing packed. Called by
+ * gemm_small.c through low_small.h. Register budget of 32: 7 * 4 sums and 4 of B; splats of A come from memory.
  *
  * B is widened by the loads of the tile and C narrowed by its stores: conversions run on other pipes than multiply-adds
- * and hide behind them. Where few vectors do not hide those of B, the tiles of the first panel keep what they widen for the
- * others. A panel of A is widened right before its tiles:
+ * and hide behind them. Where few vectors do not hide those of B, the tiles of the first panel keep what they widen for
+ * the others. A panel of A is widened right before its tiles:
  *
  *     rows of A:     a(i,k) at room[i * amps_low_small_row + k]
  *     columns of A:  a(i,k) at room[k * 16 + i]
@@ -209,8 +209,8 @@ AMPS_INLINE void store_tile(const amps_low_small *s, unsigned char *c, const __m
 
 /* ---- tiles ------------------------------------------------------------------------------------------ */
 
-/* The first and the fifth row of the panel at hand: two pointers reach all rows by the processor's address arithmetic, of
-   which the compiler must not know how they hang together, or it keeps eight distances instead. */
+/* The first and the fifth row of the panel at hand: two pointers reach all rows by the processor's address arithmetic,
+   of which the compiler must not know how they hang together, or it keeps eight distances instead. */
 typedef struct tile_a {
     const float *group[2];
     size_t row, column;
@@ -368,8 +368,9 @@ AMPS_INLINE void run(const amps_low_small *s, float *room, const tile_table *til
 /* ---- B that lies along the interior ------------------------------------------------------------------- */
 
 /*
- * A block of at most 16 lines by 32 elements: 16 × 16 words of two elements are turned around in four rounds of shuffles
- * (pairs of lanes, pairs of pairs, quarters twice), then each word's two elements are parted into two rows and widened.
+ * A block of at most 16 lines by 32 elements: 16 × 16 words of two elements are turned around in four rounds of
+ * shuffles (pairs of lanes, pairs of pairs, quarters twice), then each word's two elements are parted into two rows and
+ * widened.
  */
 AMPS_INLINE void turn_block(const unsigned char *from, size_t line_bytes, size_t lines, size_t n, float *to,
                             size_t to_row, small_type type)

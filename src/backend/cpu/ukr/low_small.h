@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * low_small.h: what a microkernel of small products of narrow types (f16, bf16, i16, i8) is given: whole matrices as they
- * lie, all in the caches, widened to f32 on the way. Filled by gemm_small.c, read by half_small_7x64__avx512.c. Nothing
- * here knows threads, tasks or memory.
+ * low_small.h: what a microkernel of small products of narrow types (f16, bf16, i16, i8) is given: whole matrices as
+ * they lie, all in the caches, widened to f32 on the way. Filled by gemm_small.c, read by half_small_7x64__avx512.c.
+ * Nothing here knows threads, tasks or memory.
  */
 #ifndef AMPS_LOW_SMALL_H
 #define AMPS_LOW_SMALL_H
@@ -10,9 +10,9 @@
 #include "backend/cpu/ukr/low_ukr.h"
 
 /*
- * C = alpha * A * B + (beta == 0 ? 0 : beta * C), A rows × interior, B interior × columns. The sum of an element runs over
- * the interior upwards in one chain of fused multiply-adds in f32, whatever the tile. C is f32; with beta 0 also A's own type
- * or, of i8, f16 or (alpha 1, and sums that f32 holds exactly) i32.
+ * C = alpha * A * B + (beta == 0 ? 0 : beta * C), A rows × interior, B interior × columns. The sum of an element runs
+ * over the interior upwards in one chain of fused multiply-adds in f32, whatever the tile. C is f32; with beta 0 also
+ * A's own type or, of i8, f16 or (alpha 1, and sums that f32 holds exactly) i32.
  */
 typedef struct amps_low_small {
     const unsigned char *a; /* its lines lie a_line_bytes apart: rows, or (a_turned) columns */

@@ -2,7 +2,7 @@
 /*
  * low_ukr.h: what a matmul microkernel of narrow types (bf16, f16, i8, i16), or of f32 cut into bf16 parts, is given.
  * Filled by gemm_low.c and pack_low.c, read by the files bf16_gemm_*, f16_gemm_*, half_gemm_*, i8_gemm_* and
- * f32_gemm_32x32__amx of this folder. Nothing here knows threads, blocking or memory.
+ * f32_*gemm_32x32__amx of this folder. Nothing here knows threads, blocking or memory.
  *
  * Both operands come packed in 32-bit words of `group` neighbours along k, as the machine's dot product
  * instructions want them, or one by one as f32 (group 1); where k is no multiple of the group, zeros follow. A panel of
@@ -23,8 +23,8 @@
 /* Words behind the panels of A that a microkernel may read without using them. */
 enum { AMPS_LOW_SLACK = 4 };
 
-/* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. I32, of low_small.h only: f32 sums
-   that are whole. */
+/* The sums themselves (f32 or i32), or f32 sums rounded to nearest even; then beta is 0. I32, of low_small.h only: f32
+   sums that are whole. */
 typedef enum amps_low_result { AMPS_LOW_SUMS, AMPS_LOW_F16, AMPS_LOW_BF16, AMPS_LOW_I32 } amps_low_result;
 
 /*
@@ -58,8 +58,8 @@ typedef struct amps_low_ukr {
     size_t element;     /* bytes of one of them as the operand stores it */
     size_t lanes, wide; /* words in a vector, vectors in a strip */
     size_t rows;        /* highest panel */
-    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, and each step takes `stored` words of
-       an element's room. Packing puts the words at the end of that room, `seal` may rearrange them. A panel of A has
+    /* 0, or: the words of a panel are filled up with zeros to a multiple of `step`, and each step takes `stored` words
+       of an element's room. Packing puts the words at the end of that room, `seal` may rearrange them. A panel of A has
        `rows` rows then, filled up with zeros too, and holds, step by step, each row's words side by side. */
     size_t step, stored;
     bool integer; /* sums are i32 */
