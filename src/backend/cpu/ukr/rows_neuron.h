@@ -274,6 +274,7 @@ V_INLINE VF former_wide(const amps_row *row, const void *wide, size_t j, size_t 
 static void neuron_block(const amps_neuron_params *params, const amps_row *part, const float *bias, const float *prelu)
 {
     float wide[NEURON_BLOCK];
+    wide[0] = 0.0f; /* GCC 12 does not see that there is an element */
     const amps_row_type type = part->type;
     for (size_t j = 0; j < part->n; j += VW) {
         const size_t count = part->n - j < VW ? part->n - j : VW;
