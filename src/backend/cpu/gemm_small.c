@@ -102,7 +102,7 @@ void amps_gemm_small_block(amps_gemm_job *job)
 }
 
 /* Is B widened into scratch, before or along the way? */
-static bool keeps_b(const amps_gemm_job *job)
+static bool widens_b(const amps_gemm_job *job)
 {
     return job->b_column != 1 || job->args.k * job->args.n <= WIDE_FLOATS;
 }
@@ -112,7 +112,7 @@ bool amps_gemm_small_scratch(amps_gemm_job *job)
     const amps_gemm_args *args = &job->args;
     const size_t width = job->vectors * AMPS_SMALL_LANES, strips = (args->n - 1) / width + 1;
     job->a_floats = amps_low_small_room(args->k);
-    job->b_floats = keeps_b(job) ? strips * width * args->k : 0; /* k * n is bounded */
+    job->b_floats = widens_b(job) ? strips * width * args->k : 0; /* k * n is bounded */
     job->c_floats = 0;
     return job->low_direct || amps_mul(amps_min(args->m, FINISHED_ROWS), args->n, &job->c_floats);
 }

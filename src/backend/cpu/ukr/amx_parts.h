@@ -2,7 +2,7 @@
 /*
  * amx_parts.h: the template of f32 matmul on tdpbf16ps. A microkernel file defines AMX_PARTS (2 or 3 bf16 of which each
  * element is the sum) and SUM_LEAST, then includes this file, which includes amx_tile.h and amx_careful.h and gives
- * what amps_low_ukr asks for.
+ * AMX_PARTS_UKR.
  *
  * Packing first puts the f32 themselves at the end of the panel's or strip's room, 32 k a step. `seal` looks at their
  * exponents and, where they allow it, turns each step into parts h, (m,) l of pairs along k, from the front; the room
@@ -185,5 +185,12 @@ static void interleave(const unsigned char *from, size_t row_bytes, size_t inter
         }
     }
 }
+
+/* The microkernel by that name. */
+#define AMX_PARTS_UKR(text)                                                                                            \
+    {                                                                                                                  \
+        .name = (text), .group = 1, .element = 4, .lanes = 16, .wide = 2, .rows = AMX_WIDTH, .step = AMX_STEP,         \
+        .stored = AMX_STORED, .strip = strip, .interleave = interleave, .pack_rows = pack_rows, .seal = seal,          \
+    }
 
 #endif /* AMPS_AMX_PARTS_H */

@@ -12,17 +12,4 @@ enum { SUM_LEAST = 158 };
 
 #include "amx_parts.h"
 
-const amps_low_ukr amps_f32_reduced_gemm_32x32__amx = {
-    .name = "f32_reduced_gemm_32x32__amx",
-    .group = 1,
-    .element = 4,
-    .lanes = 16,
-    .wide = 2,
-    .rows = AMX_WIDTH,
-    .step = AMX_STEP,
-    .stored = AMX_STORED,
-    .strip = strip,
-    .interleave = interleave,
-    .pack_rows = pack_rows,
-    .seal = seal,
-};
+const amps_low_ukr amps_f32_reduced_gemm_32x32__amx = AMX_PARTS_UKR("f32_reduced_gemm_32x32__amx");

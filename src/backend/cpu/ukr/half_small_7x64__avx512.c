@@ -13,8 +13,9 @@
  */
 #include <immintrin.h>
 
+#include "halves_avx512.h"
 #include "low_small.h"
-#include "round_avx512.h"
+#include "transpose_avx512.h"
 
 #define AMPS_INLINE static inline __attribute__((always_inline))
 
@@ -45,14 +46,10 @@ AMPS_INLINE __mmask16 first_lanes(size_t n)
 
 AMPS_INLINE __m512 f32_of(__m256i x, small_type type)
 {
-    if (type == SMALL_BF16) { /* one shuffle: element i into the upper half of word i, zeros below */
-        const __m512i place = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0,
-                                               4, 0, 3, 0, 2, 0, 1, 0, 0, 0);
-        return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, place, _mm512_castsi256_si512(x)));
-    }
-    return type == SMALL_F16   ? _mm512_cvtph_ps(x)
-           : type == SMALL_I16 ? _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x))
-                               : _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
+    return type == SMALL_F16    ? _mm512_cvtph_ps(x)
+           : type == SMALL_BF16 ? f32_of_bf16(x)
+           : type == SMALL_I16  ? _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x))
+                                : _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
 }
 
 /* 16 elements as f32. */
@@ -313,10 +310,11 @@ AMPS_INLINE void tile(const amps_low_small *s, const tile_at *at, int mr, int nv
     T(type, 3, 1)                                                                                                      \
     T(type, 4, 1)                                                                                                      \
     T(type, 5, 1)                                                                                                      \
-    T(type, 6, 1) T(type, 7, 1) T(type, 8, 1) T(type, 1, 2) T(type, 2, 2) T(type, 3, 2) T(type, 4, 2) T(type, 5, 2)    \
-        T(type, 6, 2) T(type, 7, 2) T(type, 8, 2) T(type, 1, 3) T(type, 2, 3) T(type, 3, 3) T(type, 4, 3)              \
-            T(type, 5, 3) T(type, 6, 3) T(type, 7, 3) T(type, 8, 3) T(type, 1, 4) T(type, 2, 4) T(type, 3, 4)          \
-                T(type, 4, 4) T(type, 5, 4) T(type, 6, 4) T(type, 7, 4)
+    T(type, 6, 1)                                                                                                      \
+    T(type, 7, 1) T(type, 8, 1) T(type, 1, 2) T(type, 2, 2) T(type, 3, 2) T(type, 4, 2) T(type, 5, 2) T(type, 6, 2)    \
+        T(type, 7, 2) T(type, 8, 2) T(type, 1, 3) T(type, 2, 3) T(type, 3, 3) T(type, 4, 3) T(type, 5, 3)              \
+            T(type, 6, 3) T(type, 7, 3) T(type, 8, 3) T(type, 1, 4) T(type, 2, 4) T(type, 3, 4) T(type, 4, 4)          \
+                T(type, 5, 4) T(type, 6, 4) T(type, 7, 4)
 #define SMALL_FUNCTION(type, mr, nv)                                                                                   \
     static void tile_##type##_##mr##x##nv(const amps_low_small *s, const tile_at *at)                                  \
     {                                                                                                                  \
@@ -368,9 +366,8 @@ AMPS_INLINE void run(const amps_low_small *s, float *room, const tile_table *til
 /* ---- B that lies along the interior ------------------------------------------------------------------- */
 
 /*
- * A block of at most 16 lines by 32 elements: 16 × 16 words of two elements are turned around in four rounds of
- * shuffles (pairs of lanes, pairs of pairs, quarters twice), then each word's two elements are parted into two rows and
- * widened.
+ * A block of at most 16 lines by 32 elements: 16 × 16 words of two elements are turned around, then each word's two
+ * elements are parted into two rows and widened.
  */
 AMPS_INLINE void turn_block(const unsigned char *from, size_t line_bytes, size_t lines, size_t n, float *to,
                             size_t to_row, small_type type)
@@ -378,42 +375,17 @@ AMPS_INLINE void turn_block(const unsigned char *from, size_t line_bytes, size_t
     const __mmask32 in = (__mmask32)(((uint64_t)1 << n) - 1u);
     const __m512i part = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28, 26, 24, 22,
                                           20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    __m512i r[16], t[16];
+    __m512 r[16];
 #pragma GCC unroll 16
     for (size_t i = 0; i < 16; i++) {
-        r[i] = i < lines ? _mm512_maskz_loadu_epi16(in, from + i * line_bytes) : _mm512_setzero_si512();
+        r[i] =
+            i < lines ? _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(in, from + i * line_bytes)) : _mm512_setzero_ps();
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    /* r[4g + c] holds lines 4g … 4g+3 of words c, c+4, c+8, c+12, one a quarter. */
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        t[c] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-        t[c + 4] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-        t[c + 8] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-        t[c + 12] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0x88);
-        r[c + 8] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0xdd);
-        r[c + 4] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0x88);
-        r[c + 12] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0xdd);
-    }
+    transpose_words(r);
 #pragma GCC unroll 16
     for (size_t w = 0; w < 16; w++) {
         if (2 * w < n) {
-            const __m512i rows = _mm512_permutexvar_epi16(part, r[w]);
+            const __m512i rows = _mm512_permutexvar_epi16(part, _mm512_castps_si512(r[w]));
             float *const at = to + 2 * w * to_row;
             _mm512_storeu_ps(at, f32_of(_mm512_castsi512_si256(rows), type));
             if (2 * w + 1 < n) {
@@ -442,49 +414,26 @@ AMPS_INLINE void turn(const amps_low_small *s, float *room, small_type type)
 
 /* ---- tables ----------------------------------------------------------------------------------------- */
 
-SMALL_TILES(SMALL_FUNCTION, SMALL_F16)
-SMALL_TILES(SMALL_FUNCTION, SMALL_BF16)
-SMALL_TILES(SMALL_FUNCTION, SMALL_I16)
-SMALL_TILES(SMALL_FUNCTION, SMALL_I8)
+#define SMALL_RUN(name, type)                                                                                          \
+    SMALL_TILES(SMALL_FUNCTION, type)                                                                                  \
+    static void run_##name(const amps_low_small *s, float *room)                                                       \
+    {                                                                                                                  \
+        static const tile_table tiles = {SMALL_TILES(SMALL_ENTRY, type)};                                              \
+        run(s, room, &tiles, type);                                                                                    \
+    }
+#define SMALL_TURN(name, type)                                                                                         \
+    static void turn_##name(const amps_low_small *s, float *room)                                                      \
+    {                                                                                                                  \
+        turn(s, room, type);                                                                                           \
+    }
 
-static void turn_f16(const amps_low_small *s, float *room)
-{
-    turn(s, room, SMALL_F16);
-}
-
-static void run_f16(const amps_low_small *s, float *room)
-{
-    static const tile_table tiles = {SMALL_TILES(SMALL_ENTRY, SMALL_F16)};
-    run(s, room, &tiles, SMALL_F16);
-}
-
-static void turn_bf16(const amps_low_small *s, float *room)
-{
-    turn(s, room, SMALL_BF16);
-}
-
-static void run_bf16(const amps_low_small *s, float *room)
-{
-    static const tile_table tiles = {SMALL_TILES(SMALL_ENTRY, SMALL_BF16)};
-    run(s, room, &tiles, SMALL_BF16);
-}
-
-static void turn_i16(const amps_low_small *s, float *room)
-{
-    turn(s, room, SMALL_I16);
-}
-
-static void run_i16(const amps_low_small *s, float *room)
-{
-    static const tile_table tiles = {SMALL_TILES(SMALL_ENTRY, SMALL_I16)};
-    run(s, room, &tiles, SMALL_I16);
-}
-
-static void run_i8(const amps_low_small *s, float *room)
-{
-    static const tile_table tiles = {SMALL_TILES(SMALL_ENTRY, SMALL_I8)};
-    run(s, room, &tiles, SMALL_I8);
-}
+SMALL_RUN(f16, SMALL_F16)
+SMALL_RUN(bf16, SMALL_BF16)
+SMALL_RUN(i16, SMALL_I16)
+SMALL_RUN(i8, SMALL_I8)
+SMALL_TURN(f16, SMALL_F16)
+SMALL_TURN(bf16, SMALL_BF16)
+SMALL_TURN(i16, SMALL_I16)
 
 const amps_low_small_ukr amps_f16_small_7x64__avx512 = {"f16_small_7x64__avx512", 2, {8, 8, 8, 7}, run_f16, turn_f16};
 const amps_low_small_ukr amps_bf16_small_7x64__avx512 = {

@@ -9,7 +9,7 @@
 #include <immintrin.h>
 
 #include "low_ukr.h"
-#include "round_avx512.h"
+#include "halves_avx512.h"
 
 typedef __mmask16 low_lanes;
 
@@ -56,7 +56,7 @@ static inline void low_store(const amps_low_strip *s, unsigned char *c, __m512 x
         /* The masked form: GCC 12's plain one is, without optimization, a macro that -Wconversion objects to. */
         put_halves(c, columns, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     } else {
-        put_halves(c, columns, halves_to_bf16(x));
+        put_halves(c, columns, bf16_of_f32(x));
     }
 }
 

@@ -3,7 +3,7 @@
  * rows__avx512.c: the row microkernels with 16 floats a vector, AVX-512 F, BW, DQ, VL. Reached through its
  * table in ukr.def; the arithmetic is in rows_template.h. Partial vectors are masks.
  */
-#include "backend/cpu/ukr/round_avx512.h"
+#include "backend/cpu/ukr/halves_avx512.h"
 #include "backend/cpu/ukr/ukr.h"
 
 #include <immintrin.h>
@@ -97,19 +97,13 @@ static inline void h_store(void *p, VH h) { _mm256_storeu_si256((__m256i *)p, h)
 static inline void h_stream(void *p, VH h) { _mm256_stream_si256((__m256i *)p, h); }
 static inline VF v_of_i16(VH h) { return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(h)); }
 static inline VF v_of_f16(VH h) { return _mm512_cvtph_ps(h); }
-/* One shuffle: element i into the upper half of word i, zeros below. */
-static inline VF v_of_bf16(VH h)
-{
-    const __m512i place = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0, 3, 0,
-                                           2, 0, 1, 0, 0, 0);
-    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, place, _mm512_castsi256_si512(h)));
-}
+static inline VF v_of_bf16(VH h) { return f32_of_bf16(h); }
 /* The masked form: GCC 12 defines the plain one, without optimization, as a macro that -Wconversion objects to. */
 static inline VH v_to_f16(VF v)
 {
     return _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-static inline VH v_to_bf16(VF v) { return halves_to_bf16(v); }
+static inline VH v_to_bf16(VF v) { return bf16_of_f32(v); }
 static inline void v_pair_of_bf16(const void *p, VF pair[2])
 {
     const __m512i words = _mm512_loadu_si512(p);

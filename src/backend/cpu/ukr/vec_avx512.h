@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#include "transpose_avx512.h"
+
 #define VEC_REGISTERS_32 1
 #define VEC_STEPS_APART  0
 
@@ -211,46 +213,17 @@ static inline vec_half half_combine(vec_half x, vec_half alpha, vec_half y, vec_
 
 /*
  * Turns a block of at most 16 × 16 around: to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns.
- * Four rounds of shuffles: pairs of lanes, pairs of pairs, then quarters of the register twice.
  */
 static inline void vec_transpose_wide(const float *from, size_t from_row, float *to, size_t to_row, size_t rows,
                                  size_t columns)
 {
     const vec_lanes in = vec_first(columns);
     const vec_lanes out = vec_first(rows);
-    vec r[16], t[16];
+    vec r[16];
     for (size_t i = 0; i < 16; i++) {
         r[i] = i < rows ? vec_load_lanes(from + i * from_row, in) : vec_zero();
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        const __m512d low0 = _mm512_castps_pd(t[i]), low1 = _mm512_castps_pd(t[i + 2]);
-        const __m512d high0 = _mm512_castps_pd(t[i + 1]), high1 = _mm512_castps_pd(t[i + 3]);
-        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1));
-        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1));
-        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1));
-        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high0, high1));
-    }
-    /* r[4g + c] holds rows 4g … 4g+3 of columns c, c+4, c+8, c+12, one a quarter. */
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        t[c] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0x88);
-        t[c + 4] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0xdd);
-        t[c + 8] = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0x88);
-        t[c + 12] = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0x88);
-        r[c + 8] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0xdd);
-        r[c + 4] = _mm512_shuffle_f32x4(t[c + 4], t[c + 12], 0x88);
-        r[c + 12] = _mm512_shuffle_f32x4(t[c + 4], t[c + 12], 0xdd);
-    }
+    transpose_words(r);
 #pragma GCC unroll 16
     for (size_t j = 0; j < 16; j++) {
         if (j < columns) {
