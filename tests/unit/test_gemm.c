@@ -328,6 +328,24 @@ static void test_flat(void **state)
     close_devices(devices);
 }
 
+/* One row, whose sums grow in C from what it holds, in pieces of several threads. */
+static void test_row_added(void **state)
+{
+    (void)state;
+    amps_cpu_device devices[3];
+    open_devices(amps_cpu_isa_best(), devices);
+    amps_cpu_device without_room = devices[0];
+    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+    for (size_t i = 0; i < 40; i++) {
+        product p = random_product(&devices[0], 0.0, (const size_t[]){1, 2100, 400});
+        p.args.alpha = 1.0;
+        p.args.beta = 1.0;
+        check_product(&p, devices, &without_room);
+    }
+    amps_packed_close(without_room.packed);
+    close_devices(devices);
+}
+
 static void test_products(void **state)
 {
     (void)state;
@@ -420,6 +438,7 @@ static void test_i8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_small_caches),
-                                       cmocka_unit_test(test_flat), cmocka_unit_test(test_i8)};
+                                       cmocka_unit_test(test_flat), cmocka_unit_test(test_row_added),
+                                       cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

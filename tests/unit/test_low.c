@@ -246,12 +246,9 @@ static void test_exponents(void **state)
 
 /* ---- threads -------------------------------------------------------------------------------------- */
 
-/* Several rows and columns of tasks; with two blocks of the interior what tasks share is packed by all threads, a short
-   one is widened where it lies. */
-static void multiply_on(size_t threads, anymps_dtype dtype, size_t interior, float *c)
+static void multiply_on(size_t threads, const product *p, float *c)
 {
-    enum { ROWS = 200, COLUMNS = 300, INTERIOR = 4230 };
-    static unsigned char a[ROWS * INTERIOR * 2], b[INTERIOR * COLUMNS * 2];
+    static unsigned char a[200 * 4230 * 2], b[4230 * 300 * 2];
     amps_cpu_device device = device_of(amps_cpu_isa_best());
     amps_pool_close(device.pool);
     assert_int_equal(amps_pool_open(threads, &device.pool), ANYMPS_OK);
@@ -261,22 +258,26 @@ static void multiply_on(size_t threads, anymps_dtype dtype, size_t interior, flo
     for (size_t i = 0; i < sizeof b; i++) {
         b[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 17 : 0xbf);
     }
-    multiply(&device, &(product){dtype, ROWS, COLUMNS, interior, false, interior < INTERIOR}, a, b, c);
+    multiply(&device, p, a, b, c);
     amps_pool_close(device.pool);
 }
 
+/* Several rows and columns of tasks: with two blocks of the interior, where all threads pack what tasks share; a short
+   one, widened where it lies; and so many columns that only a lone thread has them in one block. */
 static void test_threads(void **state)
 {
     (void)state;
-    static float one[200 * 300], many[200 * 300];
+    static float one[200 * 1100], many[200 * 1100];
     static const anymps_dtype dtypes[] = {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_F16, ANYMPS_DTYPE_I8};
-    for (size_t d = 0; d < 6; d++) {
-        const size_t interior = d < 3 ? 4230 : 130;
-        multiply_on(1, dtypes[d % 3], interior, one);
+    for (size_t d = 0; d < 9; d++) {
+        const product shapes[] = {{dtypes[d % 3], 200, 300, 4230, false, false},
+                                  {dtypes[d % 3], 200, 300, 130, false, true},
+                                  {dtypes[d % 3], 200, 1100, 150, false, false}};
+        multiply_on(1, &shapes[d / 3], one);
         for (size_t threads = 2; threads <= 7; threads += threads == 2 ? 2 : 3) {
             memset(many, 0, sizeof many);
-            multiply_on(threads, dtypes[d % 3], interior, many);
-            assert_memory_equal(one, many, sizeof one);
+            multiply_on(threads, &shapes[d / 3], many);
+            assert_memory_equal(one, many, shapes[d / 3].m * shapes[d / 3].n * sizeof *one);
         }
     }
 }
