@@ -19,35 +19,12 @@ import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
 
-WIDTH, TYPES = 384, {torch.float32: 0x10000020, torch.float16: 0x10000010}
+from minilm_model import WIDTH, WORDS, Desc, make_model, sentences_of
+
+TYPES = {torch.float32: 0x10000020, torch.float16: 0x10000010}
 SHORT = "A sentence of sixteen pieces has fourteen words between its two marks now ."
-WORDS = ("river stone cloud house night music paper green small water light dark silver window garden winter summer market "
-         "bridge candle mountain valley road letter island ocean forest engine mirror clock").split()
 FOLDER = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else pathlib.Path.home() / ".cache/anymps/minilm"
-
-
-def make_model():
-    config = BertConfig(vocab_size=30522, hidden_size=WIDTH, num_hidden_layers=6, num_attention_heads=12,
-                        intermediate_size=1536, layer_norm_eps=1e-12, attn_implementation="sdpa")
-    torch.manual_seed(1)
-    model = BertModel(config, add_pooling_layer=False).eval()
-    path = FOLDER / "model.safetensors"
-    if path.exists():
-        model.load_state_dict(load_file(path), strict=False)
-    else:
-        save_file({name: value.contiguous() for name, value in model.state_dict().items() if value.is_floating_point()}, path)
-    return model
-
-
-class Desc(ctypes.Structure):
-    _fields_ = [("folder", ctypes.c_char_p), ("device", ctypes.c_char_p), ("threads", ctypes.c_size_t), ("dtype", ctypes.c_int)]
-
-
-class Sentence(ctypes.Structure):
-    _fields_ = [("text", ctypes.c_char_p), ("length", ctypes.c_size_t)]
 
 
 class Times(ctypes.Structure):
@@ -65,8 +42,7 @@ class Ours:
             sys.exit(why.value.decode())
 
     def from_text(self, texts, ids):
-        encoded = [text.encode() for text in texts]
-        sentences = (Sentence * len(texts))(*[Sentence(text, len(text)) for text in encoded])
+        sentences = sentences_of(texts)
         out = np.empty((len(texts), WIDTH), np.float32)
         begin = time.perf_counter()
         status = self.lib.encoder_run(self.encoder, sentences, ctypes.c_size_t(len(texts)), ctypes.c_void_p(out.ctypes.data))
@@ -138,7 +114,7 @@ def tokenize(texts):
 
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
-    wide = make_model()
+    wide = make_model(FOLDER)
     many = [" ".join(WORDS[(i + 7 * k) % len(WORDS)] for k in range(30)) for i in range(100)]
     print(torch.cuda.get_device_name(), "PyTorch", torch.__version__)
     torch.backends.cuda.matmul.allow_tf32 = False

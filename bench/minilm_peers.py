@@ -13,7 +13,7 @@ before every call lets spinning threads of the last one sleep. Medians, with the
 the time on the clock and of the processor time of all threads, which other work on the machine disturbs less.
 
 With bf16, weights and activations are that on both sides; ONNX Runtime has no kernels for it on the CPU and keeps its f32.
-Where model.safetensors is missing beside vocab.txt, random weights of the same shapes are written there: the time does not
+Where model.safetensors is missing beside vocab.txt, random weights are written there (minilm_model.py): the time does not
 depend on them.
 """
 import copy
@@ -30,26 +30,15 @@ import numpy as np
 import onnxruntime
 import torch
 from tokenizers import BertWordPieceTokenizer
-from transformers import BertConfig, BertModel
-from safetensors.torch import load_file, save_file
+
+from minilm_model import WIDTH, WORDS, Desc, make_model, sentences_of
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
 MODEL = pathlib.Path(os.environ.get("ANYMPS_MINILM", CACHE / "anymps" / "minilm"))
-WEIGHTS = MODEL / "model.safetensors"
 THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else len(os.sched_getaffinity(0))
 NARROW = len(sys.argv) > 3 and sys.argv[3] == "bf16"
-WIDTH, F32, BF16, PAUSE_S = 384, 0x10000020, 0x90000010, 0.15
+F32, BF16, PAUSE_S = 0x10000020, 0x90000010, 0.15
 SHORT = "A sentence of sixteen tokens has fourteen words between its two marks ."
-WORDS = ("river stone cloud house night music paper green small water light dark silver window garden winter summer market "
-         "bridge candle mountain valley road letter island ocean forest engine mirror clock").split()
-
-
-class Desc(ctypes.Structure):
-    _fields_ = [("folder", ctypes.c_char_p), ("device", ctypes.c_char_p), ("threads", ctypes.c_size_t), ("dtype", ctypes.c_int)]
-
-
-class Sentence(ctypes.Structure):
-    _fields_ = [("text", ctypes.c_char_p), ("length", ctypes.c_size_t)]
 
 
 class Ours:
@@ -62,8 +51,7 @@ class Ours:
             sys.exit(why.value.decode())
 
     def __call__(self, texts):
-        encoded = [text.encode() for text in texts]
-        sentences = (Sentence * len(texts))(*[Sentence(text, len(text)) for text in encoded])
+        sentences = sentences_of(texts)
         out = np.empty((len(texts), WIDTH), np.float32)
         status = self.lib.encoder_run(self.encoder, sentences, ctypes.c_size_t(len(texts)), ctypes.c_void_p(out.ctypes.data))
         assert status == 0
@@ -80,14 +68,7 @@ def make_tokenizer():
 class PyTorch:
     def __init__(self):
         torch.set_num_threads(THREADS)
-        config = BertConfig(vocab_size=30522, hidden_size=WIDTH, num_hidden_layers=6, num_attention_heads=12,
-                            intermediate_size=1536, layer_norm_eps=1e-12, attn_implementation="sdpa")
-        torch.manual_seed(1)
-        self.model = BertModel(config).eval()
-        if not WEIGHTS.exists():
-            save_file({name: value.contiguous() for name, value in self.model.state_dict().items() if value.is_floating_point()}, WEIGHTS)
-        left_out = self.model.load_state_dict(load_file(WEIGHTS), strict=False)
-        assert not left_out.missing_keys, left_out
+        self.model = make_model(MODEL)
         self.tokenizer = make_tokenizer()
         self.run = copy.deepcopy(self.model).bfloat16() if NARROW else self.model
 
@@ -115,7 +96,8 @@ class States(torch.nn.Module):
 class OnnxRuntime:
     def __init__(self, torch_peer):
         # Exporting takes longer than measuring: kept for the next run.
-        path = pathlib.Path(tempfile.gettempdir()) / f"anymps-minilm-{os.getuid()}-{torch.__version__}-{zlib.crc32(WEIGHTS.read_bytes()):08x}.onnx"
+        weights = (MODEL / "model.safetensors").read_bytes()
+        path = pathlib.Path(tempfile.gettempdir()) / f"anymps-minilm-{os.getuid()}-{torch.__version__}-{zlib.crc32(weights):08x}.onnx"
         if not path.exists():
             self.export(torch_peer, path)
         options = onnxruntime.SessionOptions()
