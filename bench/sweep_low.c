@@ -2,13 +2,14 @@
 /*
  * sweep_low.c: products of narrow types beside f32 of the same shape, oneDNN and MKL, in one process and in turns.
  *
- *     sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]
+ *     sweep_low [-t threads] [-m milliseconds] [-i isa] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]
  *
  * Columns: ours in f32, bf16, f16, i8→i32 and i16→f32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
  * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights).
- * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -p: no peers, more turns. oneDNN's C
- * interface is declared here as far as it is used: its handles are pointers.
+ * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -i: one more column, strict f32 on a device that goes no further than this
+ * instruction set ("avx512" beside AMX). -p: no peers, more turns. oneDNN's C interface is declared here as far as it is
+ * used: its handles are pointers.
  */
 #include "peers.h"
 #include "stop.h"
@@ -23,7 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { OURS = 5, CONTESTANTS = 9, TURNS_MAX = 41, SHAPES_MAX = 64 };
+enum { OURS = 6, LIMITED = 5, CONTESTANTS = 10, TURNS_MAX = 41, SHAPES_MAX = 64 };
 /* Numbers of oneDNN 3 (dnnl_types.h) and of cblas. */
 enum {
     DNNL_CPU = 1,
@@ -45,8 +46,8 @@ enum {
     FIX_OFFSET = 173
 };
 
-static const char *const names[CONTESTANTS] = {"f32",         "bf16",      "f16",      "i8",    "i16",
-                                               "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
+static const char *const names[CONTESTANTS] = {"f32",     "bf16",        "f16",       "i8",       "i16",
+                                               "f32 (-i)", "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
 
 typedef struct shape {
     size_t m, n, k;
@@ -81,8 +82,8 @@ typedef struct ours {
 } ours;
 
 typedef struct bench {
-    anymps_device *device;
-    anymps_queue *queue;
+    anymps_device *device, *limited; /* or null */
+    anymps_queue *queue, *limited_queue;
     libraries peers;
     bool constant, left_constant, transposed, reduced, alone;
     double milliseconds;
@@ -151,8 +152,11 @@ static void make_dnnl(bench *self, const shape *s, size_t which)
 
 /* ---- ours -------------------------------------------------------------------------------------- */
 
-static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype, anymps_dtype result)
+static void make_ours(bench *self, const shape *s, size_t which, anymps_dtype dtype, anymps_dtype result)
 {
+    ours *const own = &self->own[which];
+    anymps_device *const device = which == LIMITED ? self->limited : self->device;
+    anymps_queue *const queue = which == LIMITED ? self->limited_queue : self->queue;
     anymps_matrix_desc sides[3] = {anymps_matrix_desc_make(s->m, s->k, dtype),
                                    anymps_matrix_desc_make(s->k, s->n, dtype),
                                    anymps_matrix_desc_make(s->m, s->n, result)};
@@ -162,7 +166,7 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     sides[0].flags = self->left_constant ? ANYMPS_CONSTANT : 0;
     sides[1].flags = self->constant ? ANYMPS_CONSTANT : 0;
     for (size_t i = 0; i < 3; i++) {
-        stop_unless(anymps_matrix_create_on(self->device, &sides[i], &own->matrices[i]));
+        stop_unless(anymps_matrix_create_on(device, &sides[i], &own->matrices[i]));
         unsigned char *bytes = anymps_matrix_contents(own->matrices[i]);
         for (size_t j = 0; i < 2 && j < sides[i].rows * sides[i].columns; j++) {
             const float x = (float)(int)((j * 2654435761u >> 7) % 61u) / 32.0f - 1.0f;
@@ -183,11 +187,11 @@ static void make_ours(bench *self, const shape *s, ours *own, anymps_dtype dtype
     desc.columns = s->n;
     desc.interior = s->k;
     desc.transpose_right = self->transposed;
-    desc.options = self->reduced ? ANYMPS_ALLOW_REDUCED_PRECISION : 0;
+    desc.options = self->reduced && which != LIMITED ? ANYMPS_ALLOW_REDUCED_PRECISION : 0;
     desc.left_dtype = desc.right_dtype = dtype;
     desc.result_dtype = result;
-    stop_unless(anymps_matmul_create(self->device, &desc, &own->kernel));
-    stop_unless(anymps_command_buffer_create(self->queue, &own->commands));
+    stop_unless(anymps_matmul_create(device, &desc, &own->kernel));
+    stop_unless(anymps_command_buffer_create(queue, &own->commands));
     for (size_t i = 0; i < self->inner; i++) {
         stop_unless(anymps_matmul_encode(own->kernel, own->commands, own->matrices[0], own->matrices[1],
                                          own->matrices[2], NULL));
@@ -231,11 +235,11 @@ static bool run_peer(bench *self, const shape *s, size_t which)
 static double turn(bench *self, const shape *s, size_t which)
 {
     const double begin = now_us();
-    bool here = true;
-    if (which < OURS) {
+    bool here = which != LIMITED || self->limited != NULL;
+    if (which < OURS && here) {
         stop_unless(anymps_command_buffer_commit(self->own[which].commands));
         stop_unless(anymps_command_buffer_wait(self->own[which].commands));
-    } else {
+    } else if (here) {
         for (size_t i = 0; i < self->inner && here; i++) {
             here = run_peer(self, s, which - OURS);
         }
@@ -249,13 +253,14 @@ static void measure(bench *self, const shape *s)
                                                  {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
                                                  {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
                                                  {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
-                                                 {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32}};
+                                                 {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
+                                                 {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}};
     static double times[CONTESTANTS][TURNS_MAX];
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     double first = 1.0;
     self->inner = flops < 1e7 ? (size_t)fmin(1000.0, 1e7 / flops) : 1;
-    for (size_t i = 0; i < OURS; i++) {
-        make_ours(self, s, &self->own[i], dtypes[i][0], dtypes[i][1]);
+    for (size_t i = 0; i < (self->limited != NULL ? OURS : LIMITED); i++) {
+        make_ours(self, s, i, dtypes[i][0], dtypes[i][1]);
     }
     for (size_t i = 0; i < 2; i++) {
         self->results[i] = calloc(s->m * s->n, 4);
@@ -278,7 +283,7 @@ static void measure(bench *self, const shape *s)
     }
     (void)printf("\n");
     (void)fflush(stdout);
-    for (size_t i = 0; i < OURS; i++) {
+    for (size_t i = 0; i < (self->limited != NULL ? OURS : LIMITED); i++) {
         release_ours(&self->own[i]);
     }
     free(self->results[0]);
@@ -292,6 +297,7 @@ int main(int argc, char **argv)
                                        {64, 4096, 4096}, {8, 4096, 4096}, {2, 4096, 4096},
                                        {4096, 8, 4096},  {16, 384, 1536}, {1024, 1536, 384}};
     bench self = {.milliseconds = 40.0};
+    const char *isa = NULL;
     size_t count = 0;
     int threads = 1;
     for (int i = 1; i < argc; i++) {
@@ -310,11 +316,13 @@ int main(int argc, char **argv)
             self.reduced = true;
         } else if (strcmp(argv[i], "-t") == 0 && i + 1 < argc) {
             threads = atoi(argv[++i]);
+        } else if (strcmp(argv[i], "-i") == 0 && i + 1 < argc) {
+            isa = argv[++i];
         } else if (strcmp(argv[i], "-m") == 0 && i + 1 < argc) {
             self.milliseconds = atof(argv[++i]);
         } else {
-            (void)fprintf(stderr,
-                          "usage: sweep_low [-t threads] [-m milliseconds] [-c] [-l] [-T] [-r] [-p] [MxNxK ...]\n");
+            (void)fprintf(stderr, "usage: sweep_low [-t threads] [-m milliseconds] [-i isa] [-c] [-l] [-T] [-r] [-p] "
+                                  "[MxNxK ...]\n");
             return 2;
         }
     }
@@ -327,6 +335,11 @@ int main(int argc, char **argv)
     }
     stop_unless(anymps_device_open(&desc, &self.device));
     stop_unless(anymps_queue_create(self.device, &self.queue));
+    if (isa != NULL) {
+        desc.isa = isa;
+        stop_unless(anymps_device_open(&desc, &self.limited));
+        stop_unless(anymps_queue_create(self.limited, &self.limited_queue));
+    }
     (void)printf(" rows   cols   int.");
     for (size_t i = 0; i < (self.alone ? OURS : CONTESTANTS); i++) {
         (void)printf(" %11s", names[i]);
@@ -335,6 +348,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < (count > 0 ? count : 9); i++) {
         measure(&self, &shapes[i]);
     }
+    anymps_queue_release(self.limited_queue);
+    anymps_device_release(self.limited);
     anymps_queue_release(self.queue);
     anymps_device_release(self.device);
     return 0;
