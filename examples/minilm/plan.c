@@ -164,7 +164,8 @@ anymps_status model_prepare(model *m)
     anymps_device_properties p = ANYMPS_DEVICE_PROPERTIES_INIT;
     TRY(anymps_device_get_properties(m->device, &p));
     m->own = p.unified_memory ? ANYMPS_STORAGE_SHARED : ANYMPS_STORAGE_PRIVATE;
-    m->most_tokens = p.backend == ANYMPS_BACKEND_CPU ? MINILM_BATCH_TOKENS_CPU : MINILM_BATCH_TOKENS;
+    const bool few = p.backend == ANYMPS_BACKEND_CPU && p.threads <= MINILM_FEW_THREADS;
+    m->most_tokens = few ? MINILM_BATCH_TOKENS_FEW : MINILM_BATCH_TOKENS;
     m->aside = p.backend == ANYMPS_BACKEND_METAL ? ANYMPS_ALGORITHM_OWN : ANYMPS_ALGORITHM_AUTO;
     TRY(make_workspace(m));
     return make_kernels(m);

@@ -18,7 +18,8 @@
 #include <cmocka.h>
 
 enum { M_MOST = 815, N_MOST = 818, K_MOST = 820 };
-enum { M_LONG = 460, N_LONG = 480, K_LONG = 2600 }; /* three blocks of the interior */
+enum { M_LONG = 513, N_LONG = 530, K_LONG = 2050 }; /* three blocks of the interior or more */
+enum { STRICT_WORK = 1 << 29 };                       /* of the devices here, so that products are small */
 
 static uint64_t seed = 20261124;
 static size_t M, N, K; /* of the products at hand */
@@ -215,6 +216,7 @@ static void test_split(void **state)
         reduced = true;
         run_size(&device, 530, 545, 547);
         reduced = false;
+        device.strict_work = STRICT_WORK;
         if ((device.features & AMPS_CPU_AMX_BF16) != 0) {
             run_size(&device, M_MOST, N_MOST, K_MOST);
         }
@@ -222,7 +224,7 @@ static void test_split(void **state)
     }
 }
 
-/* Strict and reduced products in turn of the same constant operands, on one thread and on three: each kind makes copies
+/* Strict and reduced products in turn of the same constant operands, on one thread and on six: each kind makes copies
    of its own, once, and bits depend neither on them nor on threads. */
 static void run_kept(amps_cpu_device *devices, const product *p, bool reduced_first)
 {
@@ -253,13 +255,14 @@ static void test_kept(void **state)
     devices[0].features = amps_cpu_features(devices[0].isa);
     devices[0].caches = amps_cpu_cache_sizes();
     devices[0].rows = amps_cpu_choose_rows(devices[0].isa);
+    devices[0].strict_work = STRICT_WORK;
     if ((devices[0].features & AMPS_CPU_AMX_BF16) == 0) {
         skip();
     }
     assert_int_equal(amps_packed_open((size_t)1 << 30, &devices[0].packed), ANYMPS_OK);
     devices[1] = devices[0];
     assert_int_equal(amps_pool_open(1, &devices[0].pool), ANYMPS_OK);
-    assert_int_equal(amps_pool_open(3, &devices[1].pool), ANYMPS_OK);
+    assert_int_equal(amps_pool_open(6, &devices[1].pool), ANYMPS_OK);
     M = M_LONG;
     N = N_LONG;
     K = K_LONG;
@@ -272,8 +275,41 @@ static void test_kept(void **state)
     amps_packed_close(devices[0].packed);
 }
 
+/* Strict products below the size from which a device cuts have the bits of multiply-adds. */
+static void test_below(void **state)
+{
+    (void)state;
+    static const product plain = {false, false, 1.0, 0.0};
+    static float whole[M_LONG * N_LONG];
+    amps_cpu_device device = {.isa = amps_cpu_isa_best()};
+    device.features = amps_cpu_features(device.isa);
+    device.caches = amps_cpu_cache_sizes();
+    if ((device.features & AMPS_CPU_AMX_BF16) == 0) {
+        skip();
+    }
+    assert_int_equal(amps_pool_open(2, &device.pool), ANYMPS_OK);
+    M = M_LONG;
+    N = N_LONG;
+    K = K_LONG;
+    reduced = false;
+    fill(left, M * K, -3, 6);
+    fill(right, K * N, -3, 6);
+    multiply(&device, &plain);
+    memcpy(whole, result, sizeof whole);
+    device.strict_work = STRICT_WORK;
+    multiply(&device, &plain);
+    assert_memory_not_equal(whole, result, sizeof whole);
+    device.strict_work = 0.0;
+    device.isa = AMPS_CPU_ISA_AVX512;
+    device.features = amps_cpu_features(device.isa);
+    multiply(&device, &plain);
+    assert_memory_equal(whole, result, sizeof whole);
+    amps_pool_close(device.pool);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_kept)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_below)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ typedef struct amps_cpu_device {
     amps_pool *pool;           /* threads, the caller's among them */
     amps_packed_store *packed; /* packed copies of constant operands */
     const amps_row_ukr *rows;  /* row microkernels: softmax, norms, neurons, conversions */
+    double strict_work;        /* multiply-adds from which strict f32 is cut into bf16 parts; 0: gemm_low.c's number */
 } amps_cpu_device;
 
 struct amps_cpu_kernel;

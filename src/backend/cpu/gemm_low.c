@@ -26,14 +26,14 @@ enum {
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,       /* of a block of packed columns: stays in L3 */
-    TILE_WORDS = 1024,       /* of AMX kernels, whose panels and strips both come from L2; sums stay in tiles as long */
+    TILE_WORDS = 1024,       /* stored, of AMX kernels, whose panels and strips both come from L2; sums stay in tiles */
     TILE_L2_SHARE = 4,       /* of which their panels of A take so much: two CPUs may share one */
     TILE_PANELS = 8,         /* or half of it, up to so many: each pass over them reads all of B */
     TILE_COLUMNS = 4096,     /* so many at once: each block of columns packs A again */
     TILE_B_BYTES = 32 << 20, /* if they take no more, and one thread packs them */
     SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
-    STRICT_WORK = 1 << 29,   /* and into three: 812 cubed */
     SPLIT_LEAST = 128,       /* and the least of each side */
+    STRICT_LEAST = 512,      /* where there are three */
     SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
     PAGE_WORDS = 1024,       /* each from a page on */
     I32_INTERIOR = 131071    /* so many products of two i8 stay below 2^31 */
@@ -96,14 +96,22 @@ const amps_low_ukr *amps_gemm_low_choose(const amps_cpu_device *device, anymps_d
     return a_dtype == b_dtype ? choose(device, a_dtype) : NULL;
 }
 
+/* 2048 cubed: below it, several threads multiply as fast in f32. Never by the number of threads: bits depend on it. */
+static const double strict_work = 0x1p33;
+
 /* Is an f32 product large enough to be cut into bf16 parts? Two are enough where reduced precision is allowed. */
 static bool splits(const amps_gemm_job *job)
 {
     const amps_gemm_args *args = &job->args;
+    const size_t least = amps_min(amps_min(args->m, args->n), args->k);
     const double work = (double)args->m * (double)args->n * (double)args->k;
-    return job->f32 && job->c_column == 1 && (args->device->features & AMPS_CPU_AMX_BF16) != 0 &&
-           amps_min(amps_min(args->m, args->n), args->k) >= SPLIT_LEAST &&
-           work >= (double)(args->reduced ? SPLIT_WORK : STRICT_WORK);
+    if (!job->f32 || job->c_column != 1 || (args->device->features & AMPS_CPU_AMX_BF16) == 0) {
+        return false;
+    }
+    if (args->reduced) {
+        return least >= SPLIT_LEAST && work >= SPLIT_WORK;
+    }
+    return least >= STRICT_LEAST && work >= (args->device->strict_work > 0.0 ? args->device->strict_work : strict_work);
 }
 
 bool amps_gemm_low_takes_vector(const amps_gemm_job *job)
@@ -224,7 +232,8 @@ void amps_gemm_low_block(amps_gemm_job *job)
     job->low_in_place = reads_in_place(job);
     job->keep_a = keeps_a(args) && !job->low_in_place;
     const bool once = args->m <= low->rows && !job->low_in_place;
-    const size_t most_words = once ? LOW_WORDS_BLOCK : low->step != 0 ? TILE_WORDS : WORDS_BLOCK;
+    const size_t block_words = low->step != 0 ? TILE_WORDS * low->step / low->stored : WORDS_BLOCK;
+    const size_t most_words = once ? LOW_WORDS_BLOCK : block_words;
     job->kc = amps_low_filled(low, divide_up(words, divide_up(words, most_words)));
     job->panel_rows = low->step != 0 ? low->rows : divide_up(args->m, divide_up(args->m, low->rows));
     job->low_direct = writes_result(args, job->kc >= words, &job->low_result);

@@ -14,7 +14,9 @@
 
 enum {
     WORK_PER_TASK = 1 << 17, /* multiply-adds; waking a thread costs as much as half of them */
-    TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together */
+    TASKS_PER_THREAD = 4,    /* of a batch, and of tiles for more than */
+    EQUAL_THREADS = 4,       /* so many threads, so that those of unequal speed end together; each of at least */
+    WORK_PER_PIECE = 1 << 20,
     DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
     DOT_COPIED = 8,          /* and at most these if it must be turned around first, */
     DOT_COPIED_FEW = 6,      /* fewer if the other one has not */
@@ -221,13 +223,12 @@ static size_t tail_columns(const amps_gemm_job *job)
     return job->f32 && lie && many && !job->keep_b && args->n > lanes && tail <= lanes / TAIL_LANES ? tail : 0;
 }
 
-/* How many tasks are worth starting. */
-static size_t useful_tasks(const amps_gemm_job *job)
+/* How many tasks of at least `least` multiply-adds there are, up to `most`. */
+static size_t useful_tasks(const amps_gemm_job *job, size_t most, double least)
 {
-    const size_t threads = amps_pool_threads(job->args.device->pool);
     const double work = (double)job->args.m * (double)job->args.n * (double)job->args.k * (double)job->args.batch;
-    const double tasks = work / (double)WORK_PER_TASK;
-    return tasks >= (double)threads ? threads : tasks < 1.0 ? 1 : (size_t)tasks;
+    const double tasks = work / least;
+    return tasks >= (double)most ? most : tasks < 1.0 ? 1 : (size_t)tasks;
 }
 
 /* Cuts C into m_tasks × n_tasks: the cut whose largest task, with the packing and fetching that it repeats, is the
@@ -251,7 +252,8 @@ static void cut_tiles(amps_gemm_job *job, size_t tasks)
 
 static void cut(amps_gemm_job *job)
 {
-    const size_t useful = useful_tasks(job);
+    const size_t threads = amps_pool_threads(job->args.device->pool);
+    const size_t useful = useful_tasks(job, threads, WORK_PER_TASK);
     const size_t batch = job->args.batch;
     job->batch_tasks = batch >= useful ? amps_min(batch, useful == 1 ? 1 : useful * TASKS_PER_THREAD) : batch;
     const size_t tasks = divide_up(useful, job->batch_tasks);
@@ -261,7 +263,8 @@ static void cut(amps_gemm_job *job)
         return;
     }
     if (job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_LOW || job->way == AMPS_GEMM_SMALL) {
-        cut_tiles(job, tasks);
+        const bool equal = threads <= EQUAL_THREADS || batch > 1;
+        cut_tiles(job, equal ? tasks : amps_max(tasks, useful_tasks(job, threads * TASKS_PER_THREAD, WORK_PER_PIECE)));
     } else if (job->way == AMPS_GEMM_DOT && job->args.m > job->args.n) {
         job->m_tasks = amps_min(tasks, divide_up(job->args.m, 8));
     } else {
