@@ -46,7 +46,7 @@ enum {
     FIX_OFFSET = 173
 };
 
-static const char *const names[CONTESTANTS] = {"f32",     "bf16",        "f16",       "i8",       "i16",
+static const char *const names[CONTESTANTS] = {"f32",      "bf16",        "f16",       "i8",       "i16",
                                                "f32 (-i)", "onednn bf16", "onednn i8", "mkl bf16", "mkl i8"};
 
 typedef struct shape {
@@ -249,12 +249,10 @@ static double turn(bench *self, const shape *s, size_t which)
 
 static void measure(bench *self, const shape *s)
 {
-    static const anymps_dtype dtypes[OURS][2] = {{ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32},
-                                                 {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
-                                                 {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16},
-                                                 {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
-                                                 {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32},
-                                                 {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}};
+    static const anymps_dtype dtypes[OURS][2] = {
+        {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_BF16, ANYMPS_DTYPE_BF16},
+        {ANYMPS_DTYPE_F16, ANYMPS_DTYPE_F16}, {ANYMPS_DTYPE_I8, ANYMPS_DTYPE_I32},
+        {ANYMPS_DTYPE_I16, ANYMPS_DTYPE_F32}, {ANYMPS_DTYPE_F32, ANYMPS_DTYPE_F32}};
     static double times[CONTESTANTS][TURNS_MAX];
     const double flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     double first = 1.0;

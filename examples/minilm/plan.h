@@ -14,7 +14,12 @@
 
 /* A batch has at most this many tokens and sentences. The caches of a few threads hold what 1024 tokens need; more threads,
    and other devices, want more work at once. Scores [12·n × n] of all sentences of a batch fit their buffer. */
-enum { MINILM_BATCH_TOKENS_FEW = 1024, MINILM_BATCH_TOKENS = 4096, MINILM_BATCH_SENTENCES = 128, MINILM_FEW_THREADS = 4 };
+enum {
+    MINILM_BATCH_TOKENS_FEW = 1024,
+    MINILM_BATCH_TOKENS = 4096,
+    MINILM_BATCH_SENTENCES = 128,
+    MINILM_FEW_THREADS = 4
+};
 
 /* Buffers that every plan uses, one plan at a time. */
 typedef struct workspace {

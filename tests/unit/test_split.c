@@ -19,7 +19,7 @@
 
 enum { M_MOST = 815, N_MOST = 818, K_MOST = 820 };
 enum { M_LONG = 513, N_LONG = 530, K_LONG = 2050 }; /* three blocks of the interior or more */
-enum { STRICT_WORK = 1 << 29 };                       /* of the devices here, so that products are small */
+enum { STRICT_WORK = 1 << 29 };                     /* of the devices here, so that products are small */
 
 static uint64_t seed = 20261124;
 static size_t M, N, K; /* of the products at hand */

@@ -17,15 +17,15 @@ enum {
     TASKS_PER_THREAD = 4,    /* of a batch, and of tiles for more than */
     EQUAL_THREADS = 4,       /* so many threads, so that those of unequal speed end together; each of at least */
     WORK_PER_PIECE = 1 << 20,
-    DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
-    DOT_COPIED = 8,          /* and at most these if it must be turned around first, */
-    DOT_COPIED_FEW = 6,      /* fewer if the other one has not */
-    DOT_COPIED_ROWS = 48,    /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
-    I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
-    DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
-    INTERIOR_BLOCK = 512,    /* longer strips of B leave the second cache, shorter ones add to C more often */
-    ROWS_PART = 4,           /* of the second cache for the block of A: strips of B and C pass beside it */
-    PANEL_APART = 8,         /* so many rows of A that share lines of the first cache do not stay there together */
+    DOT_LOW = 16,         /* a dot product's lower operand has at most these rows */
+    DOT_COPIED = 8,       /* and at most these if it must be turned around first, */
+    DOT_COPIED_FEW = 6,   /* fewer if the other one has not */
+    DOT_COPIED_ROWS = 48, /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
+    I8_EXACT = 1024,      /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
+    DOT_LONG = 64,        /* shorter sums cost more to add up than they save */
+    INTERIOR_BLOCK = 512, /* longer strips of B leave the second cache, shorter ones add to C more often */
+    ROWS_PART = 4,        /* of the second cache for the block of A: strips of B and C pass beside it */
+    PANEL_APART = 8,      /* so many rows of A that share lines of the first cache do not stay there together */
     COLUMN_BLOCK = 2048,
     SHORT_INTERIOR = 63,      /* sums end before C could arrive */
     OUTER_VECTORS = 2,        /* so long rows pay for being written one by one */

@@ -17,7 +17,8 @@
 
 /* C_AHEAD: so many elements of a row of C, if that is not in the caches, are asked for before they are written.
    LINES_COLUMNS: where one product makes an element, stores across two lines cost more than to begin so long rows with a
-   part of a vector; with two, the loads of B that then cross lines cost as much. */
+   part of a vector; with two, the loads of B that then cross lines cost as much. Of a C that is not in the caches any row
+   is written in whole lines, one after the other, and nothing asked for. */
 enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4, C_AHEAD = 256, LINES_COLUMNS = 256 };
 
 /* One vector of mr rows, whole or its `lanes`. */
@@ -134,8 +135,8 @@ AMPS_INLINE void outer_run(const amps_gemm_strip *s, int kc, tile_scale scale)
         return;
     }
     const bool cross = s->c_row % VEC != 0 || (uintptr_t)c % (VEC * sizeof *c) != 0;
-    if (kc == 1 && cross && !s->fetch_c && scale != TILE_ADDS && (uintptr_t)c % sizeof *c == 0 &&
-        s->columns >= LINES_COLUMNS) {
+    const bool lines = s->fetch_c || (cross && s->columns >= LINES_COLUMNS);
+    if (kc == 1 && lines && scale != TILE_ADDS && (uintptr_t)c % sizeof *c == 0) {
         for (; left > 0; left--, a += s->a_row, c += s->c_row) {
             outer_lines(s, a, c, kc, scale, false);
         }
