@@ -27,17 +27,18 @@ enum {
     ROWS_PART = 4,        /* of the second cache for the block of A: strips of B and C pass beside it */
     PANEL_APART = 8,      /* so many rows of A that share lines of the first cache do not stay there together */
     COLUMN_BLOCK = 2048,
-    SHORT_INTERIOR = 63,      /* sums end before C could arrive */
-    OUTER_VECTORS = 2,        /* so long rows pay for being written one by one */
-    FLAT_PHASES = 80,         /* rows that pay for what flat products prepare for each column that a vector begins in */
-    FMA_CYCLES = 4,           /* until the sum of a multiply-add can be added to */
-    FEW_ROWS = 4,             /* fewer rows than these wait for B */
-    LOAD_QUARTERS = 11,       /* so many quarters of a cycle for each vector, half of which lie across two lines */
-    TILE_ENDS = 12,           /* cycles of a tile beside its steps */
-    STORE_WAIT = 5,           /* and for each vector that waits to be stored */
-    WIDE_ROWS = 28,           /* so many rows take the widest tile */
-    PACKED_ROWS = 80,         /* and so many pay for packing a B */
-    PACKED_HALVES = 6,        /* of more than so many halves of the second cache, */
+    SHORT_INTERIOR = 63, /* sums end before C could arrive; */
+    FAR_PANELS = 32,     /* if it comes from beyond the second cache, so many panels write all their columns first */
+    OUTER_VECTORS = 2,   /* so long rows pay for being written one by one */
+    FLAT_PHASES = 80,    /* rows that pay for what flat products prepare for each column that a vector begins in */
+    FMA_CYCLES = 4,      /* until the sum of a multiply-add can be added to */
+    FEW_ROWS = 4,        /* fewer rows than these wait for B */
+    LOAD_QUARTERS = 11,  /* so many quarters of a cycle for each vector, half of which lie across two lines */
+    TILE_ENDS = 12,      /* cycles of a tile beside its steps */
+    STORE_WAIT = 5,      /* and for each vector that waits to be stored */
+    WIDE_ROWS = 28,      /* so many rows take the widest tile */
+    PACKED_ROWS = 80,    /* and so many pay for packing a B */
+    PACKED_HALVES = 6,   /* of more than so many halves of the second cache, */
     PACKED_HALVES_BLOCKS = 3, /* or so many */
     APART_L2 = 16,            /* rows that collide, so many second caches of them, pay for it from WIDE_ROWS on */
     PACKED_COLUMNS = 256,     /* wider products pay for packing an A whose rows collide */
@@ -403,7 +404,8 @@ static void block_task(amps_gemm_job *job)
     const size_t l2_floats = args->device->caches.l2_bytes / sizeof(float);
     size_t mc = amps_max(l2_floats / ROWS_PART / job->kc, rows);
     if (job->f32 && !job->pack_a && !job->pack_b) {
-        mc = job->tail > 0 && args->n <= TAIL_COLUMNS ? mc : m;
+        const bool far = job->fetch_c && args->k <= SHORT_INTERIOR && !job->outer && !job->flat;
+        mc = job->tail > 0 && args->n <= TAIL_COLUMNS ? mc : far ? FAR_PANELS * rows : m;
     } else if (!job->f32) {
         mc = amps_min(mc, 16 * rows);
     }
