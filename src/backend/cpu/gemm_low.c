@@ -109,7 +109,7 @@ static bool splits(const amps_gemm_job *job)
         return false;
     }
     if (args->reduced) {
-        return least >= SPLIT_LEAST && work >= SPLIT_WORK;
+        return least >= SPLIT_LEAST && work >= (double)SPLIT_WORK;
     }
     return least >= STRICT_LEAST && work >= (args->device->strict_work > 0.0 ? args->device->strict_work : strict_work);
 }

@@ -225,10 +225,10 @@ static size_t tail_columns(const amps_gemm_job *job)
 }
 
 /* How many tasks of at least `least` multiply-adds there are, up to `most`. */
-static size_t useful_tasks(const amps_gemm_job *job, size_t most, double least)
+static size_t useful_tasks(const amps_gemm_job *job, size_t most, size_t least)
 {
     const double work = (double)job->args.m * (double)job->args.n * (double)job->args.k * (double)job->args.batch;
-    const double tasks = work / least;
+    const double tasks = work / (double)least;
     return tasks >= (double)most ? most : tasks < 1.0 ? 1 : (size_t)tasks;
 }
 
