@@ -374,6 +374,29 @@ static void test_small_caches(void **state)
     assert_true(left_copies > 0 || amps_cpu_isa_best() == AMPS_CPU_ISA_BASELINE);
 }
 
+/* Short interiors whose C exceeds the second cache and not the third: it is written by blocks of rows, or row by row. */
+static void test_far(void **state)
+{
+    static const size_t shapes[][3] = {{500, 70, 9}, {700, 130, 20}, {470, 66, 40}, {460, 35, 63}, {60, 100, 1},
+                                       {40, 333, 1}, {300, 37, 1},   {5, 2000, 1},  {90, 64, 1},   {300, 50, 3}};
+    (void)state;
+    for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
+        amps_cpu_device devices[3];
+        open_devices((amps_cpu_isa)isa, devices);
+        for (size_t t = 0; t < 3; t++) {
+            devices[t].caches = (amps_cpu_caches){.l1_bytes = 1 << 10, .l2_bytes = 16 << 10, .l3_bytes = 1 << 20};
+        }
+        amps_cpu_device without_room = devices[0];
+        assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+        for (size_t i = 0; i < 6 * (sizeof shapes / sizeof shapes[0]); i++) {
+            product p = random_product(&devices[0], 0.0, shapes[i / 6]);
+            check_product(&p, devices, &without_room);
+        }
+        amps_packed_close(without_room.packed);
+        close_devices(devices);
+    }
+}
+
 /* i8 to i32: exact modulo 2^32 with the largest products and with sums past what f32 holds. */
 static void check_i8(const amps_cpu_device *device, size_t m, size_t n, size_t k, double beta)
 {
@@ -438,8 +461,8 @@ static void test_i8(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_small_caches),
-                                       cmocka_unit_test(test_flat), cmocka_unit_test(test_row_added),
-                                       cmocka_unit_test(test_i8)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),  cmocka_unit_test(test_small_caches),
+                                       cmocka_unit_test(test_far),       cmocka_unit_test(test_flat),
+                                       cmocka_unit_test(test_row_added), cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
