@@ -14,31 +14,31 @@
 
 enum {
     WORK_PER_TASK = 1 << 17, /* multiply-adds; waking a thread costs as much as half of them */
-    TASKS_PER_THREAD = 4,    /* of a batch, and of tiles for more than */
-    EQUAL_THREADS = 4,       /* so many threads, so that those of unequal speed end together; each of at least */
-    WORK_PER_PIECE = 1 << 20,
-    DOT_LOW = 16,         /* a dot product's lower operand has at most these rows */
-    DOT_COPIED = 8,       /* and at most these if it must be turned around first, */
-    DOT_COPIED_FEW = 6,   /* fewer if the other one has not */
-    DOT_COPIED_ROWS = 48, /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
-    I8_EXACT = 1024,      /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
-    DOT_LONG = 64,        /* shorter sums cost more to add up than they save */
-    INTERIOR_BLOCK = 512, /* longer strips of B leave the second cache, shorter ones add to C more often */
-    ROWS_PART = 4,        /* of the second cache for the block of A: strips of B and C pass beside it */
-    PANEL_APART = 8,      /* so many rows of A that share lines of the first cache do not stay there together */
+    TASKS_PER_THREAD = 4,    /* of a batch, so that threads of unequal speed end together, */
+    EQUAL_THREADS = 4,       /* and of tiles for more than so many threads, */
+    LEAST_PIECE = 1 << 20,   /* each of at least so many multiply-adds */
+    DOT_LOW = 16,            /* a dot product's lower operand has at most these rows */
+    DOT_COPIED = 8,          /* and at most these if it must be turned around first, */
+    DOT_COPIED_FEW = 6,      /* fewer if the other one has not */
+    DOT_COPIED_ROWS = 48,    /* so many rows that pay for it: tiles of half a vector serve eight columns as well */
+    I8_EXACT = 1024,         /* so many products of two i8 add up exactly in f32: 2^14 * 2^10 = 2^24 */
+    DOT_LONG = 64,           /* shorter sums cost more to add up than they save */
+    INTERIOR_BLOCK = 512,    /* longer strips of B leave the second cache, shorter ones add to C more often */
+    ROWS_PART = 4,           /* of the second cache for the block of A: strips of B and C pass beside it */
+    PANEL_APART = 8,         /* so many rows of A that share lines of the first cache do not stay there together */
     COLUMN_BLOCK = 2048,
-    SHORT_INTERIOR = 63, /* sums end before C could arrive; */
-    FAR_PANELS = 32,     /* if it comes from beyond the second cache, so many panels write all their columns first */
-    OUTER_VECTORS = 2,   /* so long rows pay for being written one by one */
-    FLAT_PHASES = 80,    /* rows that pay for what flat products prepare for each column that a vector begins in */
-    FMA_CYCLES = 4,      /* until the sum of a multiply-add can be added to */
-    FEW_ROWS = 4,        /* fewer rows than these wait for B */
-    LOAD_QUARTERS = 11,  /* so many quarters of a cycle for each vector, half of which lie across two lines */
-    TILE_ENDS = 12,      /* cycles of a tile beside its steps */
-    STORE_WAIT = 5,      /* and for each vector that waits to be stored */
-    WIDE_ROWS = 28,      /* so many rows take the widest tile */
-    PACKED_ROWS = 80,    /* and so many pay for packing a B */
-    PACKED_HALVES = 6,   /* of more than so many halves of the second cache, */
+    SHORT_INTERIOR = 63,      /* sums end before C could arrive; */
+    FAR_PANELS = 32,          /* if it is beyond the second cache, so many panels write all their columns first */
+    OUTER_VECTORS = 2,        /* so long rows pay for being written one by one */
+    FLAT_PHASES = 80,         /* rows that pay for what flat products prepare for each column that a vector begins in */
+    FMA_CYCLES = 4,           /* until the sum of a multiply-add can be added to */
+    FEW_ROWS = 4,             /* fewer rows than these wait for B */
+    LOAD_QUARTERS = 11,       /* so many quarters of a cycle for each vector, half of which lie across two lines */
+    TILE_ENDS = 12,           /* cycles of a tile beside its steps */
+    STORE_WAIT = 5,           /* and for each vector that waits to be stored */
+    WIDE_ROWS = 28,           /* so many rows take the widest tile */
+    PACKED_ROWS = 80,         /* and so many pay for packing a B */
+    PACKED_HALVES = 6,        /* of more than so many halves of the second cache, */
     PACKED_HALVES_BLOCKS = 3, /* or so many */
     APART_L2 = 16,            /* rows that collide, so many second caches of them, pay for it from WIDE_ROWS on */
     PACKED_COLUMNS = 256,     /* wider products pay for packing an A whose rows collide */
@@ -265,7 +265,7 @@ static void cut(amps_gemm_job *job)
     }
     if (job->way == AMPS_GEMM_STRIP || job->way == AMPS_GEMM_LOW || job->way == AMPS_GEMM_SMALL) {
         const bool equal = threads <= EQUAL_THREADS || batch > 1;
-        cut_tiles(job, equal ? tasks : amps_max(tasks, useful_tasks(job, threads * TASKS_PER_THREAD, WORK_PER_PIECE)));
+        cut_tiles(job, equal ? tasks : amps_max(tasks, useful_tasks(job, threads * TASKS_PER_THREAD, LEAST_PIECE)));
     } else if (job->way == AMPS_GEMM_DOT && job->args.m > job->args.n) {
         job->m_tasks = amps_min(tasks, divide_up(job->args.m, 8));
     } else {

@@ -17,8 +17,8 @@
 
 /* C_AHEAD: so many elements of a row of C, if that is not in the caches, are asked for before they are written.
    LINES_COLUMNS: where one product makes an element, stores across two lines cost more than to begin so long rows with a
-   part of a vector; with two, the loads of B that then cross lines cost as much. Of a C that is not in the caches any row
-   is written in whole lines, one after the other, and nothing asked for. */
+   part of a vector; with two, the loads of B that then cross lines cost as much. A C that is not in the caches is then
+   written so whatever its rows, one at a time, and not asked for. */
 enum { OUTER_INTERIOR = VEC_REGISTERS / 4, OUTER_ROWS = 4, C_AHEAD = 256, LINES_COLUMNS = 256 };
 
 /* One vector of mr rows, whole or its `lanes`. */
