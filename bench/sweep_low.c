@@ -7,8 +7,8 @@
  * Columns: ours in f32, bf16, f16, i8→i32 and i16→f32, oneDNN's matmul in bf16 and i8→i32, MKL's gemm_bf16bf16f32 and
  * gemm_s8u8s32, those that are found in the folder ANYMPS_PEERS (bench/peers-setup; oneDNN's build on OpenMP); medians in microseconds, 0 where
  * there is none. -c: our right operand is constant (ANYMPS_CONSTANT), -l: the left one; the peers' are given anew each time. -T: it is transposed (weights).
- * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -i: one more column, strict f32 on a device that goes no further than this
- * instruction set ("avx512" beside AMX). -p: no peers, more turns. oneDNN's C interface is declared here as far as it is
+ * -r: our f32 has ANYMPS_ALLOW_REDUCED_PRECISION. -i: column f32 (-i) is strict f32 on a device that goes no further than
+ * this instruction set ("avx512" beside AMX); 0 without it. -p: no peers, more turns. oneDNN's C interface is declared here as far as it is
  * used: its handles are pointers.
  */
 #include "peers.h"

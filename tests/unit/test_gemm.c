@@ -5,7 +5,7 @@
  * that do not depend on the number of threads; scratch whose content does not matter; the same with tiny caches, where
  * small products run as large ones do.
  */
-#include "backend/cpu/gemm.h"
+#include "backend/cpu/gemm_job.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -245,37 +245,45 @@ static void compare(const product *p, const unsigned char *c)
     }
 }
 
-/* Devices alike but for their number of threads: one; so few that each gets a task; so many that each gets several. */
-static void open_devices(amps_cpu_isa isa, amps_cpu_device *devices)
+/* Devices alike but for their number of threads: one; so few that each gets a task; so many that each gets several; and
+   the first again without room for packed copies. */
+enum { DEVICES = 3, WITHOUT_ROOM = DEVICES };
+
+/* With the caches of this machine, or others. */
+static void open_devices(amps_cpu_isa isa, const amps_cpu_caches *caches, amps_cpu_device *devices)
 {
     static const size_t threads[] = {1, 3, 6};
-    for (size_t t = 0; t < 3; t++) {
+    for (size_t t = 0; t < DEVICES; t++) {
         memset(&devices[t], 0, sizeof devices[t]);
         devices[t].isa = isa;
         devices[t].features = amps_cpu_features(isa);
-        devices[t].caches = amps_cpu_cache_sizes();
+        devices[t].caches = caches != NULL ? *caches : amps_cpu_cache_sizes();
         devices[t].rows = amps_cpu_choose_rows(isa);
         assert_int_equal(amps_pool_open(threads[t], &devices[t].pool), ANYMPS_OK);
         assert_int_equal(amps_packed_open((size_t)1 << 30, &devices[t].packed), ANYMPS_OK);
     }
+    devices[WITHOUT_ROOM] = devices[0];
+    assert_int_equal(amps_packed_open(0, &devices[WITHOUT_ROOM].packed), ANYMPS_OK);
 }
 
 static void close_devices(amps_cpu_device *devices)
 {
-    for (size_t t = 0; t < 3; t++) {
+    amps_packed_close(devices[WITHOUT_ROOM].packed);
+    for (size_t t = 0; t < DEVICES; t++) {
         amps_pool_close(devices[t].pool);
         amps_packed_close(devices[t].packed);
     }
 }
 
 /* One product on all devices: right on the first, the same bits on the others. */
-static void check_product(product *p, amps_cpu_device *devices, const amps_cpu_device *without_room)
+static void check_product(product *p, const amps_cpu_device *devices)
 {
+    const amps_cpu_device *const without_room = &devices[WITHOUT_ROOM];
     p->epilogue.bias = p->bias.bytes;
     p->args.epilogue = p->args.c_row_bytes > p->args.c_column_bytes && coin() ? &p->epilogue : NULL;
     unsigned char *c = run_kept(p, &devices[0], without_room);
     compare(p, c);
-    for (size_t t = 1; t < 3; t++) {
+    for (size_t t = 1; t < DEVICES; t++) {
         unsigned char *other = run_kept(p, &devices[t], without_room);
         assert_memory_equal(c, other, p->c_count * p->args.batch * anymps_dtype_bytes(p->args.c_dtype));
         free(other);
@@ -292,29 +300,24 @@ static const size_t edges[][3] = {{40, 18, 800}, {130, 33, 400}, {70, 66, 1000},
                                   {7, 530, 45},  {24, 200, 20},  {1, 1000, 33},  {60, 5, 200}, {300, 3, 70},
                                   {90, 1, 5},    {50, 1, 100},   {70, 300, 1},   {33, 100, 7}, {130, 200, 700}};
 
-static void check_products(amps_cpu_device *devices)
+static void check_products(const amps_cpu_device *devices)
 {
-    amps_cpu_device without_room = devices[0];
-    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
     for (size_t i = 0; i < CASES; i++) {
         product p = random_product(&devices[0], i % 8 == 0 ? 500.0 : 80.0, NULL);
-        check_product(&p, devices, &without_room);
+        check_product(&p, devices);
     }
     for (size_t i = 0; i < 4 * (sizeof edges / sizeof edges[0]); i++) {
         product p = random_product(&devices[0], 0.0, edges[i / 4]);
-        check_product(&p, devices, &without_room);
+        check_product(&p, devices);
     }
-    amps_packed_close(without_room.packed);
 }
 
 /* Few columns and a short interior, A and C in one piece each: vectors of C with parts of several rows. */
 static void test_flat(void **state)
 {
     (void)state;
-    amps_cpu_device devices[3];
-    open_devices(amps_cpu_isa_best(), devices);
-    amps_cpu_device without_room = devices[0];
-    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+    amps_cpu_device devices[DEVICES + 1];
+    open_devices(amps_cpu_isa_best(), NULL, devices);
     for (size_t n = 2; n <= 16; n++) {
         for (size_t k = 1; k <= 6; k++) {
             product p = random_product(&devices[0], 0.0, (const size_t[]){30 + bits() % 100, n, k});
@@ -322,10 +325,9 @@ static void test_flat(void **state)
             p.args.c_row_bytes = n * sizeof(float);
             p.args.alpha = 1.0;
             p.args.beta = 0.0;
-            check_product(&p, devices, &without_room);
+            check_product(&p, devices);
         }
     }
-    amps_packed_close(without_room.packed);
     close_devices(devices);
 }
 
@@ -333,17 +335,14 @@ static void test_flat(void **state)
 static void test_row_added(void **state)
 {
     (void)state;
-    amps_cpu_device devices[3];
-    open_devices(amps_cpu_isa_best(), devices);
-    amps_cpu_device without_room = devices[0];
-    assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+    amps_cpu_device devices[DEVICES + 1];
+    open_devices(amps_cpu_isa_best(), NULL, devices);
     for (size_t i = 0; i < 40; i++) {
         product p = random_product(&devices[0], 0.0, (const size_t[]){1, 2100, 400});
         p.args.alpha = 1.0;
         p.args.beta = 1.0;
-        check_product(&p, devices, &without_room);
+        check_product(&p, devices);
     }
-    amps_packed_close(without_room.packed);
     close_devices(devices);
 }
 
@@ -351,8 +350,8 @@ static void test_products(void **state)
 {
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
-        amps_cpu_device devices[3];
-        open_devices((amps_cpu_isa)isa, devices);
+        amps_cpu_device devices[DEVICES + 1];
+        open_devices((amps_cpu_isa)isa, NULL, devices);
         check_products(devices);
         close_devices(devices);
     }
@@ -361,13 +360,11 @@ static void test_products(void **state)
 /* Caches so small that matrices of a few kilobytes count as large: what is packed, fetched or stored past them. */
 static void test_small_caches(void **state)
 {
+    static const amps_cpu_caches caches = {.l1_bytes = 1 << 10, .l2_bytes = 4 << 10, .l3_bytes = 8 << 10};
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
-        amps_cpu_device devices[3];
-        open_devices((amps_cpu_isa)isa, devices);
-        for (size_t t = 0; t < 3; t++) {
-            devices[t].caches = (amps_cpu_caches){.l1_bytes = 1 << 10, .l2_bytes = 4 << 10, .l3_bytes = 8 << 10};
-        }
+        amps_cpu_device devices[DEVICES + 1];
+        open_devices((amps_cpu_isa)isa, &caches, devices);
         check_products(devices);
         close_devices(devices);
     }
@@ -379,22 +376,52 @@ static void test_far(void **state)
 {
     static const size_t shapes[][3] = {{500, 70, 9}, {700, 130, 20}, {470, 66, 40}, {460, 35, 63}, {60, 100, 1},
                                        {40, 333, 1}, {300, 37, 1},   {5, 2000, 1},  {90, 64, 1},   {300, 50, 3}};
+    static const amps_cpu_caches caches = {.l1_bytes = 1 << 10, .l2_bytes = 16 << 10, .l3_bytes = 1 << 20};
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
-        amps_cpu_device devices[3];
-        open_devices((amps_cpu_isa)isa, devices);
-        for (size_t t = 0; t < 3; t++) {
-            devices[t].caches = (amps_cpu_caches){.l1_bytes = 1 << 10, .l2_bytes = 16 << 10, .l3_bytes = 1 << 20};
-        }
-        amps_cpu_device without_room = devices[0];
-        assert_int_equal(amps_packed_open(0, &without_room.packed), ANYMPS_OK);
+        amps_cpu_device devices[DEVICES + 1];
+        open_devices((amps_cpu_isa)isa, &caches, devices);
         for (size_t i = 0; i < 6 * (sizeof shapes / sizeof shapes[0]); i++) {
             product p = random_product(&devices[0], 0.0, shapes[i / 6]);
-            check_product(&p, devices, &without_room);
+            check_product(&p, devices);
         }
-        amps_packed_close(without_room.packed);
         close_devices(devices);
     }
+}
+
+/* More than four threads get several tasks each of a large product, fewer or those of a small one no more than one. */
+static void test_tasks(void **state)
+{
+    static const size_t sides[] = {128, 1024};
+    (void)state;
+    amps_cpu_device devices[DEVICES + 1];
+    open_devices(amps_cpu_isa_best(), NULL, devices);
+    for (size_t i = 0; i < 4; i++) {
+        const size_t side = sides[i % 2], row = side * sizeof(float);
+        const amps_cpu_device *const device = &devices[1 + i / 2];
+        const amps_gemm_args args = {.device = device,
+                                     .m = side,
+                                     .n = side,
+                                     .k = side,
+                                     .batch = 1,
+                                     .a_dtype = ANYMPS_DTYPE_F32,
+                                     .b_dtype = ANYMPS_DTYPE_F32,
+                                     .c_dtype = ANYMPS_DTYPE_F32,
+                                     .a_row_bytes = row,
+                                     .a_column_bytes = sizeof(float),
+                                     .b_row_bytes = row,
+                                     .b_column_bytes = sizeof(float),
+                                     .c_row_bytes = row,
+                                     .c_column_bytes = sizeof(float),
+                                     .alpha = 1.0};
+        amps_gemm_job job;
+        assert_true(amps_gemm_plan(&args, &job));
+        const size_t threads = amps_pool_threads(device->pool);
+        const size_t tasks = job.batch_tasks * job.m_tasks * job.n_tasks;
+        const bool several = threads > 4 && side == 1024;
+        assert_in_range(tasks, several ? 2 * threads : 1, several ? 4 * threads : threads);
+    }
+    close_devices(devices);
 }
 
 /* i8 to i32: exact modulo 2^32 with the largest products and with sums past what f32 holds. */
@@ -448,10 +475,10 @@ static void test_i8(void **state)
                                        {1, 70, 4097}, {70, 1, 4097}, {3, 20, 1000},  {20, 35, 2600}};
     (void)state;
     for (int isa = (int)amps_cpu_isa_best(); isa >= 0; isa--) {
-        amps_cpu_device devices[3];
-        open_devices((amps_cpu_isa)isa, devices);
+        amps_cpu_device devices[DEVICES + 1];
+        open_devices((amps_cpu_isa)isa, NULL, devices);
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-            for (size_t t = 0; t < 3; t++) {
+            for (size_t t = 0; t < DEVICES; t++) {
                 check_i8(&devices[t], shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0 ? 0.0 : 1.0);
             }
         }
@@ -463,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),  cmocka_unit_test(test_small_caches),
                                        cmocka_unit_test(test_far),       cmocka_unit_test(test_flat),
-                                       cmocka_unit_test(test_row_added), cmocka_unit_test(test_i8)};
+                                       cmocka_unit_test(test_row_added), cmocka_unit_test(test_tasks),
+                                       cmocka_unit_test(test_i8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
  * could break the cutting: mixed and extreme exponents, cancellation, subnormals, values all of whose bits count,
  * infinities and NaN, alone and in one row or column among ordinary ones. Constant operands serve both kinds in turn.
  */
-#include "backend/cpu/gemm.h"
+#include "backend/cpu/gemm_job.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -52,30 +52,35 @@ typedef struct product {
     double alpha, beta;
 } product;
 
+static amps_gemm_args args_of(const amps_cpu_device *device, const product *p)
+{
+    return (amps_gemm_args){.device = device,
+                            .m = M,
+                            .n = N,
+                            .k = K,
+                            .batch = 1,
+                            .a_dtype = ANYMPS_DTYPE_F32,
+                            .b_dtype = ANYMPS_DTYPE_F32,
+                            .c_dtype = ANYMPS_DTYPE_F32,
+                            .a = (const unsigned char *)left,
+                            .a_row_bytes = p->a_transposed ? 4 : K * 4,
+                            .a_column_bytes = p->a_transposed ? M * 4 : 4,
+                            .b = (const unsigned char *)right,
+                            .b_row_bytes = p->b_transposed ? 4 : N * 4,
+                            .b_column_bytes = p->b_transposed ? K * 4 : 4,
+                            .c = (unsigned char *)result,
+                            .c_row_bytes = N * 4,
+                            .c_column_bytes = 4,
+                            .alpha = p->alpha,
+                            .beta = p->beta,
+                            .reduced = reduced,
+                            .a_constant = constants[0],
+                            .b_constant = constants[1]};
+}
+
 static void multiply(const amps_cpu_device *device, const product *p)
 {
-    const amps_gemm_args args = {.device = device,
-                                 .m = M,
-                                 .n = N,
-                                 .k = K,
-                                 .batch = 1,
-                                 .a_dtype = ANYMPS_DTYPE_F32,
-                                 .b_dtype = ANYMPS_DTYPE_F32,
-                                 .c_dtype = ANYMPS_DTYPE_F32,
-                                 .a = (const unsigned char *)left,
-                                 .a_row_bytes = p->a_transposed ? 4 : K * 4,
-                                 .a_column_bytes = p->a_transposed ? M * 4 : 4,
-                                 .b = (const unsigned char *)right,
-                                 .b_row_bytes = p->b_transposed ? 4 : N * 4,
-                                 .b_column_bytes = p->b_transposed ? K * 4 : 4,
-                                 .c = (unsigned char *)result,
-                                 .c_row_bytes = N * 4,
-                                 .c_column_bytes = 4,
-                                 .alpha = p->alpha,
-                                 .beta = p->beta,
-                                 .reduced = reduced,
-                                 .a_constant = constants[0],
-                                 .b_constant = constants[1]};
+    const amps_gemm_args args = args_of(device, p);
     size_t bytes;
     assert_true(amps_gemm_scratch(&args, &bytes));
     void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
@@ -307,9 +312,36 @@ static void test_below(void **state)
     amps_pool_close(device.pool);
 }
 
+/* From which size on strict products are cut, where there are tiles: by the work and each side, not by threads. */
+static void test_size(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t m, n, k;
+        bool cut;
+    } shapes[] = {
+        {2048, 2048, 2048, true}, {2048, 2048, 2047, false}, {512, 4096, 4096, true}, {511, 8192, 8192, false}};
+    for (size_t i = 0; i < 2 * (sizeof shapes / sizeof shapes[0]); i++) {
+        amps_cpu_device device = {.isa = amps_cpu_isa_best()};
+        device.features = amps_cpu_features(device.isa);
+        device.caches = amps_cpu_cache_sizes();
+        assert_int_equal(amps_pool_open(i % 2 == 0 ? 1 : 6, &device.pool), ANYMPS_OK);
+        M = shapes[i / 2].m;
+        N = shapes[i / 2].n;
+        K = shapes[i / 2].k;
+        reduced = false;
+        const amps_gemm_args args = args_of(&device, &(product){false, false, 1.0, 0.0});
+        amps_gemm_job job;
+        assert_true(amps_gemm_plan(&args, &job));
+        const bool tiles = (device.features & AMPS_CPU_AMX_BF16) != 0;
+        assert_int_equal(job.way == AMPS_GEMM_LOW, tiles && shapes[i / 2].cut);
+        amps_pool_close(device.pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_split), cmocka_unit_test(test_kept),
-                                       cmocka_unit_test(test_below)};
+                                       cmocka_unit_test(test_below), cmocka_unit_test(test_size)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

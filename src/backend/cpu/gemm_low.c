@@ -26,14 +26,14 @@ enum {
     SUM_COLUMNS = 512,     /* and its columns */
     DIRECT_COLUMNS = 1024,
     B_BYTES = 8 << 20,       /* of a block of packed columns: stays in L3 */
-    TILE_WORDS = 1024,       /* stored, of AMX kernels, whose panels and strips both come from L2; sums stay in tiles */
-    TILE_L2_SHARE = 4,       /* of which their panels of A take so much: two CPUs may share one */
+    TILE_WORDS = 1024,       /* so many, as they are stored, pass while sums of AMX kernels stay in tiles */
+    TILE_L2_SHARE = 4,       /* of L2, where operands come from, panels of A take so much: two CPUs may share it */
     TILE_PANELS = 8,         /* or half of it, up to so many: each pass over them reads all of B */
     TILE_COLUMNS = 4096,     /* so many at once: each block of columns packs A again */
     TILE_B_BYTES = 32 << 20, /* if they take no more, and one thread packs them */
     SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
     SPLIT_LEAST = 128,       /* and the least of each side */
-    STRICT_LEAST = 512,      /* where there are three */
+    STRICT_LEAST = 512,      /* the same for three parts */
     SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
     PAGE_WORDS = 1024,       /* each from a page on */
     I32_INTERIOR = 131071    /* so many products of two i8 stay below 2^31 */
