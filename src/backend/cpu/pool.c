@@ -31,20 +31,19 @@ typedef struct worker {
     struct amps_pool *pool;
     size_t thread;
     pthread_t id;
-    atomic_int cpu; /* where it was seen last, or -1 */
+    atomic_int cpu;   /* where it was seen last, or -1 */
+    atomic_bool sent; /* to one CPU, by a caller; undone when it has come */
 } worker;
 
 struct amps_pool {
     _Alignas(64) atomic_uint_least64_t gate;
+    amps_eventcount opened; /* workers sleep here until a gate opens */
     _Alignas(64) atomic_size_t next; /* the next task to take */
     _Alignas(64) size_t tasks;
     amps_pool_task task;
     void *context;
     pthread_mutex_t region; /* held by the caller of a region */
-    pthread_mutex_t sleep;  /* held to fall asleep and to wake a sleeper */
-    pthread_cond_t opened;  /* workers wait here for an open gate */
-    pthread_cond_t left;    /* the caller waits here for the last worker inside */
-    atomic_size_t sleepers;
+    amps_eventcount left;   /* the caller sleeps here until the last worker inside has left */
     atomic_bool stop;
     atomic_bool caller_sleeps;
 #if defined(__linux__)
@@ -55,28 +54,89 @@ struct amps_pool {
 };
 
 /*
- * Linux may wake a worker on the very CPU of the caller, who does not sleep before all tasks are done, and leaves it
- * waiting there for milliseconds though another CPU is idle. So a worker says where it is, and a caller that runs there
- * sends it away.
+ * Linux may wake a worker on the CPU of the caller or of another worker, who do not sleep before all tasks are done, and
+ * leaves it waiting there for milliseconds though another CPU is idle. So a worker says where it is, and a caller sends
+ * those that share a CPU to CPUs where none of them is. Once there a worker may go anywhere again.
  */
 #if defined(__linux__)
 static void note_cpu(worker *self)
 {
-    atomic_store_explicit(&self->cpu, sched_getcpu(), memory_order_relaxed);
+    const int here = sched_getcpu();
+    if (atomic_load_explicit(&self->cpu, memory_order_relaxed) != here) { /* callers read it: no store without need */
+        atomic_store_explicit(&self->cpu, here, memory_order_relaxed);
+    }
+}
+
+static void settle(worker *self)
+{
+    note_cpu(self);
+    if (atomic_load_explicit(&self->sent, memory_order_relaxed)) {
+        atomic_store_explicit(&self->sent, false, memory_order_relaxed);
+        (void)sched_setaffinity(0, sizeof self->pool->allowed, &self->pool->allowed);
+    }
+}
+
+/* The CPU that `other` was seen on, or -1. */
+static int seen_on(const worker *other)
+{
+    const int cpu = atomic_load_explicit(&other->cpu, memory_order_relaxed);
+    return cpu < CPU_SETSIZE ? cpu : -1;
+}
+
+/* The first CPU from `from` on that the pool may use and nobody is on, or -1. */
+static int find_free(const amps_pool *pool, const cpu_set_t *occupied, int from)
+{
+    for (int cpu = from; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET((size_t)cpu, &pool->allowed) && !CPU_ISSET((size_t)cpu, occupied)) {
+            return cpu;
+        }
+    }
+    return -1;
+}
+
+/* Moves a worker to a CPU; to any but the caller's if `to` is -1. */
+static void move(worker *other, int to, int here)
+{
+    cpu_set_t set = other->pool->allowed;
+    CPU_CLR((size_t)here, &set);
+    if (to >= 0) {
+        CPU_ZERO(&set);
+        CPU_SET((size_t)to, &set);
+    }
+    if (CPU_COUNT(&set) > 0 && pthread_setaffinity_np(other->id, sizeof set, &set) == 0) {
+        atomic_store_explicit(&other->cpu, to, memory_order_relaxed);
+        atomic_store_explicit(&other->sent, true, memory_order_relaxed); /* after the call: the worker undoes it */
+    }
 }
 
 static void keep_apart(amps_pool *pool, size_t count)
 {
     const int here = sched_getcpu();
+    cpu_set_t occupied;
+    CPU_ZERO(&occupied);
+    bool shared = false;
+    if (here < 0 || here >= CPU_SETSIZE) {
+        return;
+    }
+    CPU_SET((size_t)here, &occupied);
     for (size_t i = 0; i < count; i++) {
-        worker *const other = &pool->workers[i];
-        if (here < 0 || here >= CPU_SETSIZE || atomic_load_explicit(&other->cpu, memory_order_relaxed) != here) {
-            continue;
+        const int cpu = seen_on(&pool->workers[i]);
+        shared = shared || (cpu >= 0 && CPU_ISSET((size_t)cpu, &occupied));
+        if (cpu >= 0) {
+            CPU_SET((size_t)cpu, &occupied);
         }
-        cpu_set_t rest = pool->allowed;
-        CPU_CLR((size_t)here, &rest);
-        if (CPU_COUNT(&rest) > 0 && pthread_setaffinity_np(other->id, sizeof rest, &rest) == 0) {
-            atomic_store_explicit(&other->cpu, -1, memory_order_relaxed);
+    }
+    cpu_set_t kept; /* CPUs of those that stay */
+    CPU_ZERO(&kept);
+    CPU_SET((size_t)here, &kept);
+    int next = shared ? find_free(pool, &occupied, 0) : -1;
+    for (size_t i = 0; shared && i < count; i++) {
+        const int cpu = seen_on(&pool->workers[i]);
+        if (cpu >= 0 && !CPU_ISSET((size_t)cpu, &kept)) {
+            CPU_SET((size_t)cpu, &kept);
+        } else if (cpu >= 0 && (next >= 0 || cpu == here)) {
+            move(&pool->workers[i], next, here);
+            next = next >= 0 ? find_free(pool, &occupied, next + 1) : next;
         }
     }
 }
@@ -89,6 +149,11 @@ static void note_allowed(amps_pool *pool)
 }
 #else
 static void note_cpu(worker *self)
+{
+    (void)self;
+}
+
+static void settle(worker *self)
 {
     (void)self;
 }
@@ -116,18 +181,18 @@ static void take_tasks(amps_pool *pool, size_t thread)
 }
 
 /* Enters the region that the gate shows open, works, leaves. */
-static void visit(amps_pool *pool, uint64_t gate, size_t thread)
+static void visit(worker *self, uint64_t gate)
 {
+    amps_pool *const pool = self->pool;
     if (!atomic_compare_exchange_strong_explicit(&pool->gate, &gate, gate + 1, memory_order_acquire,
                                                  memory_order_relaxed)) {
         return;
     }
-    take_tasks(pool, thread);
-    atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&pool->caller_sleeps, memory_order_seq_cst)) {
-        pthread_mutex_lock(&pool->sleep);
-        pthread_cond_signal(&pool->left);
-        pthread_mutex_unlock(&pool->sleep);
+    settle(self);
+    take_tasks(pool, self->thread);
+    atomic_fetch_sub(&pool->gate, 1);
+    if (atomic_load(&pool->caller_sleeps)) {
+        amps_eventcount_advance(&pool->left, 1);
     }
 }
 
@@ -160,15 +225,13 @@ static uint64_t spin(worker *self, uint64_t seen)
 /* Sleeps until a region is open; the gate then, or a closed one if the pool stops. */
 static uint64_t doze(amps_pool *pool, uint64_t seen)
 {
-    pthread_mutex_lock(&pool->sleep);
-    atomic_fetch_add(&pool->sleepers, 1);
+    unsigned count = amps_eventcount_read(&pool->opened);
     uint64_t gate = atomic_load(&pool->gate);
     while (!invites(gate, seen) && !atomic_load(&pool->stop)) {
-        pthread_cond_wait(&pool->opened, &pool->sleep);
+        amps_eventcount_await(&pool->opened, count);
+        count = amps_eventcount_read(&pool->opened);
         gate = atomic_load(&pool->gate);
     }
-    atomic_fetch_sub(&pool->sleepers, 1);
-    pthread_mutex_unlock(&pool->sleep);
     return gate;
 }
 
@@ -184,22 +247,11 @@ static void *work(void *context)
             gate = doze(pool, seen);
         }
         if (invites(gate, seen)) {
-            visit(pool, gate, self->thread);
+            visit(self, gate);
             seen = gate / gate_epoch;
         }
     }
     return NULL;
-}
-
-/* Passing through the lock makes sure that whoever has counted itself as a sleeper waits or has seen the
-   gate; signals come after it, so that a woken thread does not run into the lock. */
-static void wake(amps_pool *pool, size_t count)
-{
-    pthread_mutex_lock(&pool->sleep);
-    pthread_mutex_unlock(&pool->sleep);
-    for (size_t i = 0; i < count; i++) {
-        pthread_cond_signal(&pool->opened);
-    }
 }
 
 static bool empty(amps_pool *pool)
@@ -220,13 +272,13 @@ static void wait_left(amps_pool *pool)
     if (empty(pool)) {
         return;
     }
-    pthread_mutex_lock(&pool->sleep);
     atomic_store(&pool->caller_sleeps, true);
+    unsigned count = amps_eventcount_read(&pool->left);
     while (!empty(pool)) {
-        pthread_cond_wait(&pool->left, &pool->sleep);
+        amps_eventcount_await(&pool->left, count);
+        count = amps_eventcount_read(&pool->left);
     }
     atomic_store(&pool->caller_sleeps, false);
-    pthread_mutex_unlock(&pool->sleep);
 }
 
 void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *context)
@@ -244,10 +296,7 @@ void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *con
     const uint64_t epoch = atomic_load_explicit(&pool->gate, memory_order_relaxed) / gate_epoch + 1;
     atomic_store(&pool->gate, epoch * gate_epoch);
     keep_apart(pool, amps_min(pool->threads, tasks) - 1);
-    const size_t asleep = atomic_load(&pool->sleepers);
-    if (asleep > 0) {
-        wake(pool, amps_min(asleep, tasks - 1));
-    }
+    amps_eventcount_advance(&pool->opened, tasks - 1);
     take_tasks(pool, 0);
     atomic_fetch_or(&pool->gate, gate_closed);
     wait_left(pool);
@@ -312,9 +361,8 @@ anymps_status amps_pool_open(size_t threads, amps_pool **out)
     }
     atomic_init(&pool->gate, gate_closed);
     pthread_mutex_init(&pool->region, NULL);
-    pthread_mutex_init(&pool->sleep, NULL);
-    pthread_cond_init(&pool->opened, NULL);
-    pthread_cond_init(&pool->left, NULL);
+    amps_eventcount_init(&pool->opened);
+    amps_eventcount_init(&pool->left);
     note_allowed(pool);
     pool->threads = 1;
     while (pool->threads < threads) {
@@ -322,6 +370,7 @@ anymps_status amps_pool_open(size_t threads, amps_pool **out)
         next->pool = pool;
         next->thread = pool->threads;
         atomic_init(&next->cpu, -1);
+        atomic_init(&next->sent, false);
         const int refused = amps_thread_start(&next->id, work, next);
         if (refused != 0) {
             amps_log(ANYMPS_LOG_WARNING, "device_open: the system makes %zu of %zu threads (errno %d)", pool->threads,
@@ -336,16 +385,13 @@ anymps_status amps_pool_open(size_t threads, amps_pool **out)
 
 void amps_pool_close(amps_pool *pool)
 {
-    pthread_mutex_lock(&pool->sleep);
     atomic_store(&pool->stop, true);
-    pthread_cond_broadcast(&pool->opened);
-    pthread_mutex_unlock(&pool->sleep);
+    amps_eventcount_advance(&pool->opened, SIZE_MAX);
     for (size_t i = 0; i + 1 < pool->threads; i++) {
         pthread_join(pool->workers[i].id, NULL);
     }
-    pthread_cond_destroy(&pool->left);
-    pthread_cond_destroy(&pool->opened);
-    pthread_mutex_destroy(&pool->sleep);
+    amps_eventcount_destroy(&pool->left);
+    amps_eventcount_destroy(&pool->opened);
     pthread_mutex_destroy(&pool->region);
     amps_free(pool);
 }
