@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_cpu_pool.c: every task of a region runs once, whatever the number of threads and regions; regions from
- * several threads at once do not disturb one another; floating-point mode.
+ * several threads at once do not disturb one another; a worker that was moved may go anywhere afterwards;
+ * floating-point mode.
  */
 #include "backend/cpu/pool.h"
 
+#include "base/threads.h"
+
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -115,6 +119,47 @@ static void callers_at_once(void **state)
     amps_pool_close(pool);
 }
 
+#if defined(__linux__)
+enum { PLACED_THREADS = 4, PLACED_TASKS = 16 };
+
+typedef struct places {
+    cpu_set_t allowed;
+    atomic_uint free[PLACED_THREADS], bound[PLACED_THREADS];
+} places;
+
+static void look_around(void *context, size_t task, size_t thread)
+{
+    (void)task;
+    places *const self = context;
+    cpu_set_t mine;
+    const bool anywhere = sched_getaffinity(0, sizeof mine, &mine) == 0 && CPU_EQUAL(&mine, &self->allowed);
+    atomic_fetch_add(anywhere ? &self->free[thread] : &self->bound[thread], 1);
+    const uint64_t end = amps_now_ns() + 50000;
+    while (amps_now_ns() < end) {
+    }
+}
+
+/* Threads that share a CPU are sent away from one another, to one CPU; a late one is free again a region later. */
+static void nobody_stays_bound(void **state)
+{
+    (void)state;
+    amps_pool *pool = NULL;
+    places self = {.free = {0}};
+    assert_int_equal(sched_getaffinity(0, sizeof self.allowed, &self.allowed), 0);
+    assert_int_equal(amps_pool_open(PLACED_THREADS, &pool), ANYMPS_OK);
+    for (int region = 0; region < REGIONS; region++) {
+        const struct timespec pause = {.tv_nsec = region % 2 * 200000};
+        nanosleep(&pause, NULL);
+        amps_pool_run(pool, PLACED_TASKS, look_around, &self);
+    }
+    for (size_t thread = 0; thread < amps_pool_threads(pool); thread++) {
+        const unsigned freely = atomic_load(&self.free[thread]), bound = atomic_load(&self.bound[thread]);
+        assert_true(bound <= freely || freely + bound < PLACED_TASKS);
+    }
+    amps_pool_close(pool);
+}
+#endif
+
 /* A program may flush subnormals on its threads; inside the backend they are kept. */
 static void mode_is_set_and_given_back(void **state)
 {
@@ -140,6 +185,9 @@ int main(void)
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(regions_after_a_pause),
         cmocka_unit_test(callers_at_once),
+#if defined(__linux__)
+        cmocka_unit_test(nobody_stays_bound),
+#endif
         cmocka_unit_test(mode_is_set_and_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,9 @@
  * documented bound: tiles of every height and width, operands as they lie and transposed, interiors that end within a
  * word or a pair of words, or in blocks; and bf16 whose products or sums may be subnormal, around the limit at which
  * the kernels change over: dot product instructions take subnormals for zero and may only run where none can appear.
+ * Products of several threads have the bits of one, whether tasks share what is packed or not.
  */
-#include "backend/cpu/gemm.h"
+#include "backend/cpu/gemm_job.h"
 #include "backend/cpu/ukr/half.h"
 
 #include <math.h>
@@ -246,12 +247,13 @@ static void test_exponents(void **state)
 
 /* ---- threads -------------------------------------------------------------------------------------- */
 
-static void multiply_on(size_t threads, const product *p, float *c)
+static void multiply_on(size_t threads, size_t l2_bytes, const product *p, float *c)
 {
     static unsigned char a[200 * 4230 * 2], b[4230 * 300 * 2];
     amps_cpu_device device = device_of(amps_cpu_isa_best());
     amps_pool_close(device.pool);
     assert_int_equal(amps_pool_open(threads, &device.pool), ANYMPS_OK);
+    device.caches.l2_bytes = l2_bytes;
     for (size_t i = 0; i < sizeof a; i++) {
         a[i] = (unsigned char)(i % 2 == 0 ? i * 2654435761u >> 13 : 0x3f);
     }
@@ -262,8 +264,9 @@ static void multiply_on(size_t threads, const product *p, float *c)
     amps_pool_close(device.pool);
 }
 
-/* Several rows and columns of tasks: with two blocks of the interior, where all threads pack what tasks share; a short
-   one, widened where it lies; and so many columns that only a lone thread has them in one block. */
+/* Several rows and columns of tasks: with two blocks of the interior, where all threads pack what tasks share, if the
+   second cache is small, and each for itself, if it is not; a short one, widened where it lies; and so many columns that
+   only a lone thread has them in one block. */
 static void test_threads(void **state)
 {
     (void)state;
@@ -273,18 +276,66 @@ static void test_threads(void **state)
         const product shapes[] = {{dtypes[d % 3], 200, 300, 4230, false, false},
                                   {dtypes[d % 3], 200, 300, 130, false, true},
                                   {dtypes[d % 3], 200, 1100, 150, false, false}};
-        multiply_on(1, &shapes[d / 3], one);
+        multiply_on(1, 2 << 20, &shapes[d / 3], one);
         for (size_t threads = 2; threads <= 7; threads += threads == 2 ? 2 : 3) {
-            memset(many, 0, sizeof many);
-            multiply_on(threads, &shapes[d / 3], many);
-            assert_memory_equal(one, many, shapes[d / 3].m * shapes[d / 3].n * sizeof *one);
+            for (size_t l2_bytes = 1 << 17; l2_bytes <= 1 << 22; l2_bytes <<= 5) {
+                memset(many, 0, sizeof many);
+                multiply_on(threads, l2_bytes, &shapes[d / 3], many);
+                assert_memory_equal(one, many, shapes[d / 3].m * shapes[d / 3].n * sizeof *one);
+            }
         }
     }
+}
+
+/* Do tasks of a product of this side share what is packed? */
+static bool shares(const amps_cpu_device *device, anymps_dtype dtype, size_t side)
+{
+    const size_t size = dtype == ANYMPS_DTYPE_I8 ? 1 : 2;
+    const amps_gemm_args args = {.device = device,
+                                 .m = side,
+                                 .n = side,
+                                 .k = side,
+                                 .batch = 1,
+                                 .a_dtype = dtype,
+                                 .b_dtype = dtype,
+                                 .c_dtype = dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
+                                 .a_row_bytes = side * size,
+                                 .a_column_bytes = size,
+                                 .b_row_bytes = side * size,
+                                 .b_column_bytes = size,
+                                 .c_row_bytes = side * 4,
+                                 .c_column_bytes = 4,
+                                 .alpha = 1.0};
+    amps_gemm_job job;
+    assert_true(amps_gemm_plan(&args, &job));
+    assert_true(job.m_tasks * job.n_tasks > 1);
+    return job.shared_bytes > 0;
+}
+
+/* Operands of two second caches on; two threads always. */
+static void test_shared(void **state)
+{
+    (void)state;
+    amps_cpu_device device = device_of(amps_cpu_isa_best());
+    const uint32_t both = AMPS_CPU_AMX_BF16 | AMPS_CPU_AMX_INT8;
+    if ((device.features & both) != both) {
+        amps_pool_close(device.pool);
+        skip();
+    }
+    device.caches.l2_bytes = 2 << 20;
+    assert_true(shares(&device, ANYMPS_DTYPE_BF16, 512));
+    amps_pool_close(device.pool);
+    assert_int_equal(amps_pool_open(8, &device.pool), ANYMPS_OK);
+    assert_false(shares(&device, ANYMPS_DTYPE_BF16, 960));
+    assert_true(shares(&device, ANYMPS_DTYPE_BF16, 1024));
+    assert_false(shares(&device, ANYMPS_DTYPE_I8, 1280));
+    assert_true(shares(&device, ANYMPS_DTYPE_I8, 1536));
+    amps_pool_close(device.pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiles), cmocka_unit_test(test_exponents),
-                                       cmocka_unit_test(test_threads)};
+                                       cmocka_unit_test(test_threads), cmocka_unit_test(test_shared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

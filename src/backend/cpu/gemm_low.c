@@ -34,7 +34,8 @@ enum {
     SPLIT_WORK = 1 << 27,    /* multiply-adds of f32 from which cutting into parts pays: 512 cubed */
     SPLIT_LEAST = 128,       /* and the least of each side */
     STRICT_LEAST = 512,      /* the same for three parts */
-    SHARED_WORDS = 32 << 20, /* of both operands, that all threads pack together */
+    SHARED_L2 = 2,           /* from so many second caches of both operands on all threads pack them together, */
+    SHARED_WORDS = 32 << 20, /* up to so many words */
     PAGE_WORDS = 1024,       /* each from a page on */
     I32_INTERIOR = 131071    /* so many products of two i8 stay below 2^31 */
 };
@@ -271,13 +272,16 @@ static bool thread_scratch(amps_gemm_job *job)
 }
 
 /* Where tasks would pack the same rows or columns again, all threads pack them once: tiles multiply so fast that
-   packing counts. Bits do not depend on it. */
+   packing counts. More than two tasks had better pack small operands for themselves: what another CPU has written comes
+   late, and all wait for the last one. Bits do not depend on it. */
 static void share(amps_gemm_job *job)
 {
     const bool shares = job->low->step != 0 && job->args.batch == 1;
+    const bool always = job->m_tasks * job->n_tasks <= 2 || job->keep_a || job->keep_b;
+    const size_t least = SHARED_L2 * job->args.device->caches.l2_bytes / sizeof(uint32_t);
     size_t a = 0, b = 0, words;
     if (!shares || !packed_words(job, job->kept_rows, &a) || !packed_words(job, job->kept_columns, &b) ||
-        !amps_add(a, b, &words) || words > SHARED_WORDS) {
+        !amps_add(a, b, &words) || words > SHARED_WORDS || (words < least && !always)) {
         return;
     }
     if (job->n_tasks > 1 && !job->keep_a) {

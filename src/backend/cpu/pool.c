@@ -37,7 +37,7 @@ typedef struct worker {
 
 struct amps_pool {
     _Alignas(64) atomic_uint_least64_t gate;
-    amps_eventcount opened; /* workers sleep here until a gate opens */
+    amps_eventcount opened;          /* workers sleep here until a gate opens */
     _Alignas(64) atomic_size_t next; /* the next task to take */
     _Alignas(64) size_t tasks;
     amps_pool_task task;
