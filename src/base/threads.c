@@ -6,9 +6,11 @@
 #include <time.h>
 
 #if AMPS_FUTEX
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* FUTEX_WAIT_PRIVATE and FUTEX_WAKE_PRIVATE of linux/futex.h, which comes with the kernel's headers, not with a C library. */
+enum { WAIT_PRIVATE = 0 | 128, WAKE_PRIVATE = 1 | 128 };
 #endif
 
 uint64_t amps_now_ns(void)
@@ -42,7 +44,7 @@ void amps_eventcount_await(amps_eventcount *self, unsigned seen)
 {
     atomic_fetch_add(&self->sleepers, 1);
     /* The kernel compares the count again before it lets the thread sleep. */
-    (void)syscall(SYS_futex, &self->count, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    (void)syscall(SYS_futex, &self->count, WAIT_PRIVATE, seen, NULL, NULL, 0);
     atomic_fetch_sub(&self->sleepers, 1);
 }
 
@@ -51,7 +53,7 @@ void amps_eventcount_advance(amps_eventcount *self, size_t most)
     atomic_fetch_add(&self->count, 1);
     if (atomic_load(&self->sleepers) > 0) {
         const int count = most < INT_MAX ? (int)most : INT_MAX;
-        (void)syscall(SYS_futex, &self->count, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+        (void)syscall(SYS_futex, &self->count, WAKE_PRIVATE, count, NULL, NULL, 0);
     }
 }
 
