@@ -278,7 +278,7 @@ static void test_threads(void **state)
                                   {dtypes[d % 3], 200, 1100, 150, false, false}};
         multiply_on(1, 2 << 20, &shapes[d / 3], one);
         for (size_t threads = 2; threads <= 7; threads += threads == 2 ? 2 : 3) {
-            for (size_t l2_bytes = 1 << 17; l2_bytes <= 1 << 22; l2_bytes <<= 5) {
+            for (size_t l2_bytes = 1 << 13; l2_bytes <= 1 << 22; l2_bytes <<= 9) {
                 memset(many, 0, sizeof many);
                 multiply_on(threads, l2_bytes, &shapes[d / 3], many);
                 assert_memory_equal(one, many, shapes[d / 3].m * shapes[d / 3].n * sizeof *one);

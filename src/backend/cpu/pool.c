@@ -37,8 +37,8 @@ typedef struct worker {
 
 struct amps_pool {
     _Alignas(64) atomic_uint_least64_t gate;
-    amps_eventcount opened;          /* workers sleep here until a gate opens */
-    _Alignas(64) atomic_size_t next; /* the next task to take */
+    _Alignas(64) amps_eventcount opened; /* workers sleep here until a gate opens */
+    _Alignas(64) atomic_size_t next;     /* the next task to take */
     _Alignas(64) size_t tasks;
     amps_pool_task task;
     void *context;
@@ -48,6 +48,7 @@ struct amps_pool {
     atomic_bool caller_sleeps;
 #if defined(__linux__)
     cpu_set_t allowed; /* to the thread that opened the pool; empty if unknown */
+    int cpus;          /* the highest of them and one */
 #endif
     size_t threads; /* workers + 1 */
     worker workers[];
@@ -56,20 +57,15 @@ struct amps_pool {
 /*
  * Linux may wake a worker on the CPU of the caller or of another worker, who do not sleep before all tasks are done, and
  * leaves it waiting there for milliseconds though another CPU is idle. So a worker says where it is, and a caller sends
- * those that share a CPU to CPUs where none of them is. Once there a worker may go anywhere again.
+ * those that share a CPU to CPUs where none of them is. As soon as it runs a worker may go anywhere again.
  */
 #if defined(__linux__)
-static void note_cpu(worker *self)
+static void settle(worker *self)
 {
     const int here = sched_getcpu();
     if (atomic_load_explicit(&self->cpu, memory_order_relaxed) != here) { /* callers read it: no store without need */
         atomic_store_explicit(&self->cpu, here, memory_order_relaxed);
     }
-}
-
-static void settle(worker *self)
-{
-    note_cpu(self);
     if (atomic_load_explicit(&self->sent, memory_order_relaxed)) {
         atomic_store_explicit(&self->sent, false, memory_order_relaxed);
         (void)sched_setaffinity(0, sizeof self->pool->allowed, &self->pool->allowed);
@@ -83,12 +79,14 @@ static int seen_on(const worker *other)
     return cpu < CPU_SETSIZE ? cpu : -1;
 }
 
-/* The first CPU from `from` on that the pool may use and nobody is on, or -1. */
-static int find_free(const amps_pool *pool, const cpu_set_t *occupied, int from)
+/* The next CPU around from `from` that the pool may use and nobody is on, which it takes; or -1. */
+static int find_free(const amps_pool *pool, cpu_set_t *occupied, int from)
 {
-    for (int cpu = from; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &pool->allowed) && !CPU_ISSET((size_t)cpu, occupied)) {
-            return cpu;
+    for (int i = 1; i < pool->cpus; i++) {
+        const size_t cpu = (size_t)((from + i) % pool->cpus);
+        if (CPU_ISSET(cpu, &pool->allowed) && !CPU_ISSET(cpu, occupied)) {
+            CPU_SET(cpu, occupied);
+            return (int)cpu;
         }
     }
     return -1;
@@ -109,8 +107,9 @@ static void move(worker *other, int to, int here)
     }
 }
 
-static void keep_apart(amps_pool *pool, size_t count)
+static void keep_apart(amps_pool *pool)
 {
+    const size_t count = pool->threads - 1;
     const int here = sched_getcpu();
     cpu_set_t occupied;
     CPU_ZERO(&occupied);
@@ -129,14 +128,14 @@ static void keep_apart(amps_pool *pool, size_t count)
     cpu_set_t kept; /* CPUs of those that stay */
     CPU_ZERO(&kept);
     CPU_SET((size_t)here, &kept);
-    int next = shared ? find_free(pool, &occupied, 0) : -1;
+    int next = shared ? find_free(pool, &occupied, here) : -1;
     for (size_t i = 0; shared && i < count; i++) {
         const int cpu = seen_on(&pool->workers[i]);
         if (cpu >= 0 && !CPU_ISSET((size_t)cpu, &kept)) {
             CPU_SET((size_t)cpu, &kept);
         } else if (cpu >= 0 && (next >= 0 || cpu == here)) {
             move(&pool->workers[i], next, here);
-            next = next >= 0 ? find_free(pool, &occupied, next + 1) : next;
+            next = next >= 0 ? find_free(pool, &occupied, next) : next;
         }
     }
 }
@@ -146,22 +145,19 @@ static void note_allowed(amps_pool *pool)
     if (sched_getaffinity(0, sizeof pool->allowed, &pool->allowed) != 0) {
         CPU_ZERO(&pool->allowed);
     }
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        pool->cpus = CPU_ISSET(cpu, &pool->allowed) ? (int)cpu + 1 : pool->cpus;
+    }
 }
 #else
-static void note_cpu(worker *self)
-{
-    (void)self;
-}
-
 static void settle(worker *self)
 {
     (void)self;
 }
 
-static void keep_apart(amps_pool *pool, size_t count)
+static void keep_apart(amps_pool *pool)
 {
     (void)pool;
-    (void)count;
 }
 
 static void note_allowed(amps_pool *pool)
@@ -180,13 +176,16 @@ static void take_tasks(amps_pool *pool, size_t thread)
     }
 }
 
-/* Enters the region that the gate shows open, works, leaves. */
+/* Enters the region that the gate shows open, if it still is, however many enter and leave meanwhile; works, leaves. */
 static void visit(worker *self, uint64_t gate)
 {
     amps_pool *const pool = self->pool;
-    if (!atomic_compare_exchange_strong_explicit(&pool->gate, &gate, gate + 1, memory_order_acquire,
-                                                 memory_order_relaxed)) {
-        return;
+    const uint64_t epoch = gate / gate_epoch;
+    while (!atomic_compare_exchange_weak_explicit(&pool->gate, &gate, gate + 1, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+        if ((gate & gate_closed) != 0 || gate / gate_epoch != epoch) {
+            return;
+        }
     }
     settle(self);
     take_tasks(pool, self->thread);
@@ -209,7 +208,7 @@ static uint64_t spin(worker *self, uint64_t seen)
     const uint64_t end = amps_now_ns() + SPIN_NS;
     uint64_t gate;
     do {
-        note_cpu(self);
+        settle(self);
         for (unsigned i = 0; i < SPINS_PER_CLOCK_READ; i++) {
             gate = atomic_load_explicit(&pool->gate, memory_order_relaxed);
             if (invites(gate, seen)) {
@@ -223,12 +222,14 @@ static uint64_t spin(worker *self, uint64_t seen)
 }
 
 /* Sleeps until a region is open; the gate then, or a closed one if the pool stops. */
-static uint64_t doze(amps_pool *pool, uint64_t seen)
+static uint64_t doze(worker *self, uint64_t seen)
 {
+    amps_pool *const pool = self->pool;
     unsigned count = amps_eventcount_read(&pool->opened);
     uint64_t gate = atomic_load(&pool->gate);
     while (!invites(gate, seen) && !atomic_load(&pool->stop)) {
         amps_eventcount_await(&pool->opened, count);
+        settle(self);
         count = amps_eventcount_read(&pool->opened);
         gate = atomic_load(&pool->gate);
     }
@@ -244,7 +245,7 @@ static void *work(void *context)
     while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
         uint64_t gate = spin(self, seen);
         if (!invites(gate, seen)) {
-            gate = doze(pool, seen);
+            gate = doze(self, seen);
         }
         if (invites(gate, seen)) {
             visit(self, gate);
@@ -295,7 +296,7 @@ void amps_pool_run(amps_pool *pool, size_t tasks, amps_pool_task task, void *con
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     const uint64_t epoch = atomic_load_explicit(&pool->gate, memory_order_relaxed) / gate_epoch + 1;
     atomic_store(&pool->gate, epoch * gate_epoch);
-    keep_apart(pool, amps_min(pool->threads, tasks) - 1);
+    keep_apart(pool);
     amps_eventcount_advance(&pool->opened, tasks - 1);
     take_tasks(pool, 0);
     atomic_fetch_or(&pool->gate, gate_closed);
