@@ -2,6 +2,7 @@
 /* threads.c: the clock and the eventcount. See threads.h. */
 #include "base/threads.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <time.h>
 
@@ -20,6 +21,26 @@ uint64_t amps_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void amps_eventcount_init(amps_eventcount *self)
+{
+    atomic_init(&self->count, 0);
+    atomic_init(&self->sleepers, 0);
+#if !AMPS_FUTEX
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->advanced, NULL);
+#endif
+}
+
+void amps_eventcount_destroy(amps_eventcount *self)
+{
+#if AMPS_FUTEX
+    (void)self;
+#else
+    pthread_cond_destroy(&self->advanced);
+    pthread_mutex_destroy(&self->lock);
+#endif
+}
+
 unsigned amps_eventcount_read(amps_eventcount *self)
 {
     return atomic_load(&self->count);
@@ -27,18 +48,7 @@ unsigned amps_eventcount_read(amps_eventcount *self)
 
 #if AMPS_FUTEX
 
-_Static_assert(sizeof(atomic_uint) == 4, "a futex is four bytes");
-
-void amps_eventcount_init(amps_eventcount *self)
-{
-    atomic_init(&self->count, 0);
-    atomic_init(&self->sleepers, 0);
-}
-
-void amps_eventcount_destroy(amps_eventcount *self)
-{
-    (void)self;
-}
+static_assert(sizeof(atomic_uint) == 4, "a futex is four bytes");
 
 void amps_eventcount_await(amps_eventcount *self, unsigned seen)
 {
@@ -58,20 +68,6 @@ void amps_eventcount_advance(amps_eventcount *self, size_t most)
 }
 
 #else
-
-void amps_eventcount_init(amps_eventcount *self)
-{
-    atomic_init(&self->count, 0);
-    atomic_init(&self->sleepers, 0);
-    pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->advanced, NULL);
-}
-
-void amps_eventcount_destroy(amps_eventcount *self)
-{
-    pthread_cond_destroy(&self->advanced);
-    pthread_mutex_destroy(&self->lock);
-}
 
 void amps_eventcount_await(amps_eventcount *self, unsigned seen)
 {

@@ -17,9 +17,8 @@ uint64_t amps_now_ns(void);
  *     the sleeper:  seen = read; look for work; if there is none, await(seen); again from the start
  *     the waker:    make the work visible (a sequentially consistent store); advance
  *
- * On Linux it is one futex: waking many is one system call, and those woken take no lock. That matters: with a condition
- * variable of fifteen sleepers three or four shared a CPU with another and came too late (docs/performance.md).
- * Elsewhere, and where AMPS_NO_FUTEX is defined, it is a mutex and a condition variable.
+ * On Linux it is one futex: waking many is one system call, and those woken take no lock (docs/performance.md, "Waking
+ * threads"). Elsewhere, and where AMPS_NO_FUTEX is defined, it is a mutex and a condition variable.
  */
 #if defined(__linux__) && !defined(AMPS_NO_FUTEX)
 #define AMPS_FUTEX 1

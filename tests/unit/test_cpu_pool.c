@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_cpu_pool.c: every task of a region runs once, whatever the number of threads and regions; regions from
- * several threads at once do not disturb one another; a worker that was moved may go anywhere afterwards;
+ * several threads at once do not disturb one another; sleeping workers come, and may go anywhere after they were moved;
  * floating-point mode.
  */
 #include "backend/cpu/pool.h"
 
+#include "base/checked.h"
 #include "base/threads.h"
 
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -74,6 +76,47 @@ static void regions_after_a_pause(void **state)
         run_and_check(pool, 20);
     }
     amps_pool_close(pool);
+}
+
+enum { MEETINGS = 20, MEET_THREADS_MAX = 16 };
+
+typedef struct meeting {
+    atomic_bool here[MEET_THREADS_MAX];
+    atomic_size_t come;
+    size_t threads;
+    uint64_t end; /* of waiting */
+} meeting;
+
+static void wait_for_all(void *context, size_t task, size_t thread)
+{
+    (void)task;
+    meeting *const self = context;
+    if (!atomic_exchange(&self->here[thread], true)) {
+        atomic_fetch_add(&self->come, 1);
+    }
+    while (atomic_load(&self->come) < self->threads && amps_now_ns() < self->end) {
+        sched_yield();
+    }
+}
+
+/* All threads come to a region that waits for them, though they wake at once. One may be late by a second on a busy
+   machine, so every second region is enough. */
+static void all_come(void **state)
+{
+    (void)state;
+    amps_pool *pool = NULL;
+    const size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    assert_int_equal(amps_pool_open(amps_min(amps_max(cpus, 4), MEET_THREADS_MAX), &pool), ANYMPS_OK);
+    unsigned complete = 0;
+    for (int i = 0; i < MEETINGS; i++) {
+        const struct timespec pause = {.tv_nsec = 2000000};
+        nanosleep(&pause, NULL);
+        meeting self = {.threads = amps_pool_threads(pool), .end = amps_now_ns() + UINT64_C(1000000000)};
+        amps_pool_run(pool, self.threads, wait_for_all, &self);
+        complete += atomic_load(&self.come) == self.threads;
+    }
+    amps_pool_close(pool);
+    assert_in_range(complete, MEETINGS / 2, MEETINGS);
 }
 
 typedef struct caller {
@@ -216,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(regions_after_a_pause),
+        cmocka_unit_test(all_come),
         cmocka_unit_test(callers_at_once),
 #if defined(__linux__)
         cmocka_unit_test(nobody_stays_bound),

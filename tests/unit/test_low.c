@@ -41,10 +41,10 @@ typedef struct product {
 } product;
 
 /* c = a * b, i8 in i32, others in f32. */
-static void multiply(const amps_cpu_device *device, const product *p, const void *a, const void *b, void *c)
+static amps_gemm_args args_of(const amps_cpu_device *device, const product *p, const void *a, const void *b, void *c)
 {
     const size_t size = anymps_dtype_bytes(p->dtype);
-    const amps_gemm_args args = {
+    return (amps_gemm_args){
         .device = device,
         .m = p->m,
         .n = p->n,
@@ -64,6 +64,11 @@ static void multiply(const amps_cpu_device *device, const product *p, const void
         .c_column_bytes = 4,
         .alpha = 1.0,
     };
+}
+
+static void multiply(const amps_cpu_device *device, const product *p, const void *a, const void *b, void *c)
+{
+    const amps_gemm_args args = args_of(device, p, a, b, c);
     size_t bytes;
     assert_true(amps_gemm_scratch(&args, &bytes));
     void *scratch = aligned_alloc(4096, bytes + 4096 - bytes % 4096);
@@ -290,22 +295,8 @@ static void test_threads(void **state)
 /* Do tasks of a product of this side share what is packed? */
 static bool shares(const amps_cpu_device *device, anymps_dtype dtype, size_t side)
 {
-    const size_t size = dtype == ANYMPS_DTYPE_I8 ? 1 : 2;
-    const amps_gemm_args args = {.device = device,
-                                 .m = side,
-                                 .n = side,
-                                 .k = side,
-                                 .batch = 1,
-                                 .a_dtype = dtype,
-                                 .b_dtype = dtype,
-                                 .c_dtype = dtype == ANYMPS_DTYPE_I8 ? ANYMPS_DTYPE_I32 : ANYMPS_DTYPE_F32,
-                                 .a_row_bytes = side * size,
-                                 .a_column_bytes = size,
-                                 .b_row_bytes = side * size,
-                                 .b_column_bytes = size,
-                                 .c_row_bytes = side * 4,
-                                 .c_column_bytes = 4,
-                                 .alpha = 1.0};
+    const product p = {dtype, side, side, side, false, false};
+    const amps_gemm_args args = args_of(device, &p, NULL, NULL, NULL);
     amps_gemm_job job;
     assert_true(amps_gemm_plan(&args, &job));
     assert_true(job.m_tasks * job.n_tasks > 1);

@@ -32,7 +32,7 @@ typedef struct worker {
     size_t thread;
     pthread_t id;
     atomic_int cpu;   /* where it was seen last, or -1 */
-    atomic_bool sent; /* to one CPU, by a caller; undone when it has come */
+    atomic_bool sent; /* elsewhere by a caller; undone as soon as it runs */
 } worker;
 
 struct amps_pool {
@@ -60,6 +60,7 @@ struct amps_pool {
  * those that share a CPU to CPUs where none of them is. As soon as it runs a worker may go anywhere again.
  */
 #if defined(__linux__)
+/* What a worker does for that whenever it looks for work. */
 static void settle(worker *self)
 {
     const int here = sched_getcpu();
@@ -125,11 +126,14 @@ static void keep_apart(amps_pool *pool)
             CPU_SET((size_t)cpu, &occupied);
         }
     }
+    if (!shared) {
+        return;
+    }
     cpu_set_t kept; /* CPUs of those that stay */
     CPU_ZERO(&kept);
     CPU_SET((size_t)here, &kept);
-    int next = shared ? find_free(pool, &occupied, here) : -1;
-    for (size_t i = 0; shared && i < count; i++) {
+    int next = find_free(pool, &occupied, here);
+    for (size_t i = 0; i < count; i++) {
         const int cpu = seen_on(&pool->workers[i]);
         if (cpu >= 0 && !CPU_ISSET((size_t)cpu, &kept)) {
             CPU_SET((size_t)cpu, &kept);
